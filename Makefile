@@ -1,0 +1,50 @@
+# make setup | demo | test | lint | bench NAME=demo | stubs | lock | clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Embedded means nothing leaves the machine: the libraries' own reporting is off.
+export RAY_USAGE_STATS_ENABLED = 0
+export MLFLOW_DISABLE_TELEMETRY = true
+
+.PHONY: setup demo test lint bench stubs lock clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml .ci/constraints.txt proto/generate.py $(wildcard proto/interplay/v1/*.proto)
+	@echo "Setting up $(VENV) (once; about two minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
+		--constraint .ci/constraints.txt --editable '.[cpu,training,dev]'
+	@touch $@
+
+stubs: $(READY)
+	$(BIN)/python proto/generate.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# DATA=../path/to/tmall runs on real interactions instead of simulated ones.
+demo: $(READY)
+	@$(BIN)/python -m benchmarks.walkthrough $(if $(DATA),--data $(DATA))
+
+bench: $(READY)
+	@test -f benchmarks/$(NAME).py || { echo "make bench NAME=<one of: demo>"; exit 2; }
+	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+
+# Renews the versions that everything is installed and tested with.
+lock:
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[cpu,training,dev]'
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v ' @ ' > .ci/constraints.txt
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .interplay .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,120 @@
+"""The model artefact: the directory in which training hands a model to serving.
+
+    model.onnx        the graph; inputs and outputs as in INPUTS and OUTPUTS
+    contract.json     what it was made for: see Contract
+    items.parquet     item_id, in the order of the graph's item axis
+    popularity.json   {channel: [item index, ...]}, most popular first; "" holds all channels
+    golden.npz        inputs, with the outputs that the graph must give for them
+    manifest.json     sha256 of every other file
+
+B customers   L tokens   F token fields   C context fields   V items   T predicted types   K asked
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from features.encoding import SCHEMA_VERSION, ItemIndex
+from features.vocabulary import Vocabulary
+
+INPUTS = ("tokens_BLF", "context_BC", "available_V", "weight_BT", "k")
+"""int32 tokens (left-padded with 0), int32 context, bool availability, float32 weight of each
+type in the ranking, int64 scalar k <= V."""
+OUTPUTS = ("intent_BU", "item_BK", "joint_BKT")
+"""float32 P(type) with silence last (U = T + 1, each row sums to 1); int64 item index, ranked by
+sum over T of weight * joint, best first; float32 P(type, item) of these items. Items that are not
+available get probability 0 in the ranking and stand last."""
+
+FILES = ("model.onnx", "contract.json", "items.parquet", "popularity.json", "golden.npz")
+MANIFEST = "manifest.json"
+GOLDEN_TOLERANCE = 1e-4
+"""How far an output may lie from golden.npz, absolutely."""
+
+
+class ArtefactError(ValueError):
+    """An artefact that must not serve; the text names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What a model was made for, and how well it did."""
+
+    schema_version: int  # features.encoding.SCHEMA_VERSION at training
+    vocabulary_digest: str  # Vocabulary.digest at training
+    predicted_types: tuple[str, ...]  # the axis T
+    max_length: int  # tokens a customer at most
+    horizon_days: float  # silence means: no predicted interaction for so long
+    item_count: int  # V
+    metrics: dict[str, float]  # of the evaluation on the time split
+    lineage: dict[str, str]  # data snapshot, code version, settings, parent
+
+
+def write_contract(directory: Path, contract: Contract) -> None:
+    """Writes contract.json."""
+    text = json.dumps(asdict(contract), indent=2, sort_keys=True)
+    (directory / "contract.json").write_text(text + "\n")
+
+
+def write_manifest(directory: Path) -> None:
+    """Seals the artefact: writes manifest.json; call it last."""
+    digests = {name: _sha256(directory / name) for name in FILES}
+    (directory / MANIFEST).write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
+
+
+def verify(directory: Path, vocabulary: Vocabulary) -> Contract:
+    """Checks files, digests, schema and vocabulary; raises ArtefactError. Runs no model."""
+    _verify_digests(directory)
+    contract = _read_contract(directory / "contract.json")
+    if contract.schema_version != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{directory}: encoded by schema {contract.schema_version}; this program encodes by "
+            f"schema {SCHEMA_VERSION}: retrain"
+        )
+    if contract.vocabulary_digest != vocabulary.digest:
+        raise ArtefactError(
+            f"{directory}: trained with vocabulary {contract.vocabulary_digest}; the one in use "
+            f"is {vocabulary.digest}: retrain"
+        )
+    if contract.predicted_types != vocabulary.predicted:
+        raise ArtefactError(f"{directory}: predicts {contract.predicted_types}, not the vocabulary")
+    return contract
+
+
+def load_items(directory: Path) -> ItemIndex:
+    """The items of the graph's item axis."""
+    return ItemIndex(tuple(pq.read_table(directory / "items.parquet")["item_id"].to_pylist()))
+
+
+def load_popularity(directory: Path) -> dict[str, list[int]]:
+    """Item indices by channel, most popular first; "" holds all channels together."""
+    popularity: dict[str, list[int]] = json.loads((directory / "popularity.json").read_text())
+    return popularity
+
+
+def _verify_digests(directory: Path) -> None:
+    try:
+        digests = json.loads((directory / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{directory}: {MANIFEST} cannot be read: {error}") from error
+    for name in FILES:
+        path = directory / name
+        if not path.is_file():
+            raise ArtefactError(f"{directory}: {name} is missing")
+        if _sha256(path) != digests.get(name):
+            raise ArtefactError(f"{directory}: {name} does not match its sha256 in {MANIFEST}")
+
+
+def _read_contract(path: Path) -> Contract:
+    try:
+        fields = json.loads(path.read_text())
+        return Contract(**{**fields, "predicted_types": tuple(fields["predicted_types"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ArtefactError(f"{path} is no contract: {error!r}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

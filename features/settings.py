@@ -1,0 +1,109 @@
+"""Where everything is kept, and how a program's settings become flags and variables."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import click
+
+from features.vocabulary import DEFAULT_PATH
+
+
+@dataclass(frozen=True)
+class Home:
+    """The one directory that holds all state of an embedded Interplay."""
+
+    path: Path
+
+    @cached_property
+    def history(self) -> Path:
+        """The Parquet history, one folder a day."""
+        return self.path / "history"
+
+    @cached_property
+    def items(self) -> Path:
+        """Imported or simulated items, as Parquet parts."""
+        return self.path / "items"
+
+    @cached_property
+    def rejects(self) -> Path:
+        """What an import refused, with the reasons."""
+        return self.path / "rejects"
+
+    @cached_property
+    def log(self) -> Path:
+        """The durable log and the catalog (SQLite)."""
+        return self.path / "log.db"
+
+    @cached_property
+    def online(self) -> Path:
+        """Feast's online store (SQLite): a cache of the log's tail."""
+        return self.path / "online.db"
+
+    @cached_property
+    def feast_registry(self) -> Path:
+        """Feast's registry of entities, views and services."""
+        return self.path / "feast-registry.db"
+
+    @cached_property
+    def tracking(self) -> Path:
+        """MLflow's runs and registry (SQLite)."""
+        return self.path / "mlflow.db"
+
+    @cached_property
+    def artefacts(self) -> Path:
+        """The files of MLflow's runs, artefacts among them."""
+        return self.path / "mlflow"
+
+    @cached_property
+    def checkpoints(self) -> Path:
+        """What training needs to go on after a kill."""
+        return self.path / "checkpoints"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSettings:
+    """What every program of Interplay must agree on."""
+
+    home: Annotated[Path, "directory that holds log, features, history and models"] = Path(
+        ".interplay"
+    )
+    vocabulary: Annotated[Path, "TOML file of interaction types and channels"] = DEFAULT_PATH
+    max_records: Annotated[int, "interactions kept online for each customer"] = 100
+
+
+def options(settings: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a click command a flag --name and a variable INTERPLAY_NAME for each field.
+
+    The command receives all of them as keyword arguments, to be put into the dataclass.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for each in reversed(_options_of(settings)):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+def _options_of(settings: type) -> list[Callable[..., Any]]:
+    hints = get_type_hints(settings, include_extras=True)
+    return [_option(field, hints[field.name]) for field in dataclasses.fields(settings)]
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[..., Any]:
+    kind, text = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
+    name = field.name.replace("_", "-")
+    return click.option(
+        f"--{name}/--no-{name}" if kind is bool else f"--{name}",
+        field.name,
+        type=click.Path(path_type=Path) if kind is Path else kind,
+        default=field.default,
+        envvar=f"INTERPLAY_{field.name.upper()}",
+        show_default=True,
+        show_envvar=True,
+        help=text,
+    )

@@ -1,0 +1,1 @@
+"""What we answer: the gRPC service that scores the next interaction and decides."""
