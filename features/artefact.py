@@ -30,6 +30,10 @@ available get probability 0 in the ranking and stand last."""
 
 FILES = ("model.onnx", "contract.json", "items.parquet", "popularity.json", "golden.npz")
 MANIFEST = "manifest.json"
+
+MODEL_NAME = "interplay"  # the registered model in MLflow
+CHAMPION = "champion"  # the alias of the version that serves
+ARTEFACT_PATH = "artefact"  # the directory within the artifacts of a version's run
 GOLDEN_TOLERANCE = 1e-4
 """How far an output may lie from golden.npz, absolutely."""
 

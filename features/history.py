@@ -46,7 +46,7 @@ def is_empty(root: Path) -> bool:
 
 
 def without_known(root: Path, table: pa.Table) -> pa.Table:
-    """The rows whose (source, interaction_id) is neither in the history nor earlier in the table."""
+    """The rows whose (source, interaction_id) stands neither in the history nor earlier."""
     with duckdb.connect() as database:
         database.register("arriving", _numbered(table))
         known = "SELECT NULL AS source, NULL AS interaction_id WHERE false"

@@ -53,6 +53,11 @@ class Home:
         """MLflow's runs and registry (SQLite)."""
         return self.path / "mlflow.db"
 
+    @property
+    def tracking_uri(self) -> str:
+        """What MLflow calls the tracking store and the model registry."""
+        return f"sqlite:///{self.tracking.resolve()}"
+
     @cached_property
     def artefacts(self) -> Path:
         """The files of MLflow's runs, artefacts among them."""
