@@ -1,0 +1,113 @@
+"""The live features: what is recorded is logged, applied to the online store, and then read.
+
+Two threads may work on it side by side: one logs, the other applies and
+reads. Whatever is in the log and not in the online store, for whatever reason,
+is applied by the next apply().
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from features.interaction import Interaction
+from features.item import Item
+from features.log import Appended, Log
+from features.record import pack
+from features.settings import FeatureSettings, Home
+from features.store import OnlineFeatures
+from features.vocabulary import Vocabulary, load_vocabulary
+
+ENTRIES_A_WRITE = 2000
+
+
+class LiveFeatures:
+    """The log and the online store together."""
+
+    def __init__(self, settings: FeatureSettings) -> None:
+        """Opens both and applies whatever of the log the online store lacks."""
+        home = Home(settings.home)
+        self.vocabulary: Vocabulary = load_vocabulary(settings.vocabulary)
+        self._max_records = settings.max_records
+        self._online = OnlineFeatures(settings)
+        self._log = Log(home.log)  # for the thread that writes the log
+        self._tail = Log(home.log)  # for the thread that applies it
+        self._waiting_since_s: float | None = None
+        self.apply()
+
+    # On the log's thread.
+
+    def log(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
+        """Writes the checked interactions of several calls, durably; raises LogError."""
+        appended = self._log.append(batches)
+        self._note_waiting()
+        return appended
+
+    def upsert_items(self, items: Sequence[Item]) -> None:
+        """Writes checked items durably; raises LogError."""
+        self._log.upsert_items(items)
+        self._note_waiting()
+
+    def delete_items(self, item_ids: Sequence[str]) -> list[str]:
+        """Deletes items durably and gives the ids that the catalog held; raises LogError."""
+        held = self._log.delete_items(item_ids)
+        self._note_waiting()
+        return held
+
+    def items(self) -> Iterator[Item]:
+        """The whole catalog."""
+        return self._log.items()
+
+    def _note_waiting(self) -> None:
+        if self._waiting_since_s is None:
+            self._waiting_since_s = time.monotonic()
+
+    # On the features' thread.
+
+    def apply(self) -> int:
+        """Makes everything logged visible to reads; gives how many entries it applied."""
+        count = self._apply_items() + self._apply_interactions()
+        self._waiting_since_s = None
+        return count
+
+    def _apply_interactions(self) -> int:
+        stream = f"{self._tail.log_id}/interactions"
+        count, position = 0, self._online.applied_position(stream)
+        while entries := self._tail.read(after=position, limit=ENTRIES_A_WRITE):
+            records: dict[str, bytes] = defaultdict(bytes)
+            for entry in entries:
+                records[entry.interaction.customer_key] += pack(entry.interaction, self.vocabulary)
+            self._online.write_records(records)
+            count, position = count + len(entries), entries[-1].position
+            self._online.advance(stream, position)
+        return count
+
+    def _apply_items(self) -> int:
+        stream = f"{self._tail.log_id}/items"
+        count, position = 0, self._online.applied_position(stream)
+        while changed := self._tail.changed_items(after=position, limit=ENTRIES_A_WRITE):
+            now = {item_id: self._tail.get_item(item_id) for _, item_id in changed}
+            self._online.write_items([item for item in now.values() if item is not None])
+            self._online.delete_items([each for each, item in now.items() if item is None])
+            count, position = count + len(changed), changed[-1][0]
+            self._online.advance(stream, position)
+        return count
+
+    def read(self, customer_keys: Sequence[str]) -> list[bytes]:
+        """Each customer's packed records, oldest first; b"" where nothing is held."""
+        return self._online.read_histories(customer_keys)
+
+    def get_item(self, item_id: str) -> Item | None:
+        """One item of the catalog."""
+        return self._online.read_item(item_id)
+
+    # On any thread.
+
+    def staleness_s(self) -> float:
+        """How long the oldest interaction that was logged but not applied has been waiting."""
+        since = self._waiting_since_s
+        return 0.0 if since is None else time.monotonic() - since
+
+    def close(self) -> None:
+        """Closes the log; everything logged stays."""
+        self._log.close()
+        self._tail.close()

@@ -1,0 +1,183 @@
+"""The features as Feast knows them: definitions, and the store that serving reads and writes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig
+from feast.infra.provider import get_provider
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import StringList, Value
+from feast.repo_config import RegistryConfig
+from feast.types import Array, Bool, Bytes, FeastType, Float64, String
+from feast.value_type import ValueType
+
+from features.encoding import SCHEMA_VERSION
+from features.item import Item
+from features.online import (
+    MAX_RECORDS_TAG,
+    MERGE_TAG,
+    HistorySqliteOnlineStore,
+    HistorySqliteOnlineStoreConfig,
+    Row,
+)
+from features.settings import FeatureSettings, Home
+
+PROJECT = "interplay"
+RECORDS = "records"
+ITEM_FIELDS: dict[str, FeastType] = {
+    "name": String,
+    "category": String,
+    "brand": String,
+    "price": Float64,
+    "currency": String,
+    "unavailable": Bool,
+    "tags": Array(String),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Everything that Feast is told."""
+
+    entities: tuple[Entity, ...]
+    history: FeatureView  # by customer
+    item: FeatureView  # by item
+    decision: FeatureService  # what a decision reads, one service for each version of the encoding
+
+
+def definitions(settings: FeatureSettings) -> Definitions:
+    """The entities, views and the feature service of these settings."""
+    home = Home(settings.home)
+    customer = Entity(name="customer", join_keys=["customer_key"], value_type=ValueType.STRING)
+    item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+    history = FeatureView(
+        name="history",
+        description="A customer's newest interactions, packed by features.record, oldest first",
+        entities=[customer],
+        schema=[Field(name=RECORDS, dtype=Bytes)],
+        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        ttl=timedelta(0),
+        tags={MERGE_TAG: RECORDS, MAX_RECORDS_TAG: str(settings.max_records)},
+    )
+    items = FeatureView(
+        name="item",
+        description="The catalog: whatever an interaction can be about",
+        entities=[item],
+        schema=[Field(name=name, dtype=dtype) for name, dtype in ITEM_FIELDS.items()],
+        source=FileSource(path=str(home.items.resolve()), timestamp_field="update_time"),
+        ttl=timedelta(0),
+    )
+    service = FeatureService(name=f"decision-v{SCHEMA_VERSION}", features=[history])
+    return Definitions((customer, item), history, items, service)
+
+
+class OnlineFeatures:
+    """Feast, applied and opened. One thread at a time; any number of processes."""
+
+    def __init__(self, settings: FeatureSettings) -> None:
+        """Applies the definitions and opens the online store; creates both where missing."""
+        self._config = _config(Home(settings.home))
+        self._feast = FeatureStore(config=self._config)
+        views = definitions(settings)
+        self._feast.apply([*views.entities, views.history, views.item, views.decision])
+        self._views = views
+        self._provider = get_provider(self._config)
+        self._store = cast(HistorySqliteOnlineStore, self._provider.online_store)
+
+    def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
+        """Each customer's packed records, oldest first; b"" where nothing is held."""
+        if not customer_keys:
+            return []
+        values = self._read(self._views.decision, "customer_key", customer_keys)
+        return [value.bytes_val for value in values[RECORDS]]
+
+    def read_item(self, item_id: str) -> Item | None:
+        """One item of the catalog; None where it is not held."""
+        values = self._read([f"item:{name}" for name in ITEM_FIELDS], "item_id", [item_id])
+        return _item_of(item_id, {name: values[name][0] for name in ITEM_FIELDS})
+
+    def _read(
+        self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
+    ) -> dict[str, list[Value]]:
+        answer = self._feast.get_online_features(features, {join_key: list(keys)}).proto
+        names = answer.metadata.feature_names.val
+        return {name: list(row.values) for name, row in zip(names, answer.results, strict=True)}
+
+    def write_records(self, records: Mapping[str, bytes]) -> None:
+        """Merges packed records into the histories of customers, by customer key."""
+        keys, blobs = records.keys(), records.values()
+        rows = [{RECORDS: Value(bytes_val=each)} for each in blobs]
+        self._write(self._views.history, "customer_key", keys, rows)
+
+    def write_items(self, items: Sequence[Item]) -> None:
+        """Writes items; an item that is there is replaced whole."""
+        rows = [_values_of(each) for each in items]
+        self._write(self._views.item, "item_id", [each.item_id for each in items], rows)
+
+    def _write(
+        self, view: FeatureView, join_key: str, keys: Iterable[str], rows: list[dict[str, Value]]
+    ) -> None:
+        now = datetime.now(UTC)
+        data: list[Row] = [
+            (_entity(join_key, key), row, now, None) for key, row in zip(keys, rows, strict=True)
+        ]
+        self._provider.online_write_batch(self._config, view, data, None)
+
+    def delete_items(self, item_ids: Sequence[str]) -> None:
+        """Removes items; ids that are not held are passed over."""
+        keys = [_entity("item_id", each) for each in item_ids]
+        self._store.delete(self._config, self._views.item, keys)
+
+    def applied_position(self, stream: str) -> int:
+        """Up to where the store holds a stream of the log; 0 for a store that was lost."""
+        return self._store.applied_position(self._config, stream)
+
+    def advance(self, stream: str, position: int) -> None:
+        """Notes that a stream of the log has been written up to `position`."""
+        self._store.advance(self._config, stream, position)
+
+
+def _config(home: Home) -> RepoConfig:
+    home.path.mkdir(parents=True, exist_ok=True)
+    return RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry=RegistryConfig(path=str(home.feast_registry.resolve()), cache_ttl_seconds=0),
+        online_store=HistorySqliteOnlineStoreConfig(path=str(home.online.resolve())),
+        offline_store={"type": "duckdb"},
+        entity_key_serialization_version=3,
+    )
+
+
+def _entity(join_key: str, key: str) -> EntityKey:
+    return EntityKey(join_keys=[join_key], entity_values=[Value(string_val=key)])
+
+
+def _values_of(item: Item) -> dict[str, Value]:
+    return {
+        "name": Value(string_val=item.name),
+        "category": Value(string_val=item.category),
+        "brand": Value(string_val=item.brand),
+        "price": Value() if item.price is None else Value(double_val=item.price),
+        "currency": Value() if item.currency is None else Value(string_val=item.currency),
+        "unavailable": Value(bool_val=item.unavailable),
+        "tags": Value(string_list_val=StringList(val=item.tags)),
+    }
+
+
+def _item_of(item_id: str, values: Mapping[str, Value]) -> Item | None:
+    if not values["unavailable"].HasField("bool_val"):
+        return None
+    priced = values["price"].HasField("double_val")
+    return Item(
+        item_id=item_id,
+        name=values["name"].string_val,
+        category=values["category"].string_val,
+        brand=values["brand"].string_val,
+        price=values["price"].double_val if priced else None,
+        currency=values["currency"].string_val if priced else None,
+        unavailable=values["unavailable"].bool_val,
+        tags=tuple(values["tags"].string_list_val.val),
+    )
