@@ -1,0 +1,1 @@
+"""How other people's files become interactions: one module a source, on the contract in reading."""

@@ -1,0 +1,128 @@
+"""What every reader gives: chunks of candidate interactions, and the items they are about.
+
+A reader translates; it does not judge. Rows that it cannot translate are rejects of its own,
+all others are judged by the one check of features.interaction.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.interaction import SCHEMA
+from features.item import ITEM_SCHEMA
+from features.rejects import Reject
+
+ROWS_A_CHUNK = 50_000
+TICK_US = 4_000  # just above the 1/256 s of a packed record
+SECOND_US = 1_000_000
+Seen = dict[tuple[str | None, int], int]
+
+
+class UnreadableSourceError(ValueError):
+    """A source that cannot be read at all; the text names the value and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of a source; `interactions` has those that could be translated, in file order."""
+
+    interactions: pa.Table  # SCHEMA, not yet checked
+    rows: np.ndarray  # int64: the number in its file of each interaction, from 1
+    file: str
+    rejects: Sequence[Reject] = ()  # rows that could not be translated
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A source being read: `chunks` is consumed once, `items` is called after the last of them."""
+
+    source: str
+    chunks: Iterator[Chunk]
+    items: Callable[[], pa.Table]  # ITEM_SCHEMA, not yet checked
+    row_count: int | None = None  # where known beforehand
+
+
+def as_interactions(
+    columns: Mapping[str, pa.Array | pa.ChunkedArray | str], length: int
+) -> pa.Table:
+    """Rows of SCHEMA: each column an array, a text that all rows share, or absent (null)."""
+    arrays = []
+    for each in SCHEMA:
+        value = columns.get(each.name)
+        if value is None:
+            arrays.append(pa.nulls(length, each.type))
+        elif isinstance(value, str):
+            arrays.append(pa.repeat(pa.scalar(value, each.type), length))
+        else:
+            arrays.append(value.cast(each.type))
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def as_items(columns: Mapping[str, pa.Array | pa.ChunkedArray | str]) -> pa.Table:
+    """Rows of ITEM_SCHEMA: item_id, and of the others what is known of them."""
+    length = len(columns["item_id"])
+    unknown = {"name": "", "category": "", "brand": "", "unavailable": False, "tags": []}
+    arrays = []
+    for each in ITEM_SCHEMA:
+        value = columns.get(each.name, unknown.get(each.name))
+        if isinstance(value, pa.Array | pa.ChunkedArray):
+            arrays.append(value.cast(each.type))
+        else:
+            arrays.append(pa.repeat(pa.scalar(value, each.type), length))
+    return pa.Table.from_arrays(arrays, schema=ITEM_SCHEMA)
+
+
+def in_chunks(
+    table: pa.Table, rows: np.ndarray, file: Path, rejects: Sequence[Reject] = ()
+) -> Iterator[Chunk]:
+    """Interactions that are already in memory, cut up so that progress can be seen."""
+    yield Chunk(table.slice(0, ROWS_A_CHUNK), rows[:ROWS_A_CHUNK], file.name, rejects)
+    for start in range(ROWS_A_CHUNK, len(table), ROWS_A_CHUNK):
+        part = table.slice(start, ROWS_A_CHUNK)
+        yield Chunk(part, rows[start : start + ROWS_A_CHUNK], file.name)
+
+
+def position_ids(table: pa.Table, rows: np.ndarray) -> pa.Array:
+    """Ids for rows that have none: the row's number and a digest of its text.
+
+    The same file gives the same ids again; another row in the same place gets another id.
+    """
+    texts = [column.cast(pa.string()) for column in table.columns]
+    joined = pc.binary_join_element_wise(
+        *texts, "\x1f", null_handling="replace", null_replacement="\x1e"
+    )
+    digests = (zlib.crc32(text.encode()) for text in joined.to_pylist())
+    return pa.array([f"{row}-{digest:08x}" for row, digest in zip(rows, digests, strict=True)])
+
+
+def in_file_order(customers: pa.Array | pa.ChunkedArray, times: np.ndarray, seen: Seen) -> pa.Array:
+    """Times (int64 microseconds) such that each customer's rows of one time keep the file's order.
+
+    A file that knows the day, minute or second but no finer gives many rows one time; each then
+    lies 4 ms, one tick of a record, after the one before. Times finer than a second stay.
+    `seen` counts the rows of earlier chunks of the same file, and is brought up to date.
+    """
+    column = customers.combine_chunks() if isinstance(customers, pa.ChunkedArray) else customers
+    encoded = pc.dictionary_encode(column, null_encoding="encode")
+    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    order = np.lexsort((times, codes))
+    changes = np.diff(codes[order], prepend=-1) | np.diff(times[order], prepend=-1)
+    starts = np.flatnonzero(changes)
+    sizes = np.diff(starts, append=len(times))
+    keys = [(names[codes[at]], int(times[at])) for at in order[starts]]
+    earlier = np.array([seen.get(key, 0) for key in keys], np.int64)
+    coarse = times[order[starts]] % SECOND_US == 0
+    seen.update(
+        (key, count)
+        for key, count, kept in zip(keys, (earlier + sizes).tolist(), coarse, strict=True)
+        if kept
+    )
+    ordinals = np.arange(len(times)) - np.repeat(starts - earlier, sizes)
+    spread = np.empty_like(times)
+    spread[order] = times[order] + np.where(np.repeat(coarse, sizes), ordinals * TICK_US, 0)
+    return pa.array(spread).cast(SCHEMA.field("event_time").type)
