@@ -45,13 +45,16 @@ def is_empty(root: Path) -> bool:
     return next(root.glob("date=*/*.parquet"), None) is None
 
 
-def without_known(root: Path, table: pa.Table) -> pa.Table:
-    """The rows whose (source, interaction_id) stands neither in the history nor earlier."""
+def without_known(root: Path, table: pa.Table, *, but_for: str | None = None) -> pa.Table:
+    """The rows whose (source, interaction_id) stands neither in the history nor earlier.
+
+    What the part `but_for` holds does not count: its writer is about to write it again.
+    """
     with duckdb.connect() as database:
         database.register("arriving", _numbered(table))
         known = "SELECT NULL AS source, NULL AS interaction_id WHERE false"
         if not is_empty(root):
-            known = f"SELECT source, interaction_id FROM {_scan(root)}"
+            known = f"SELECT source, interaction_id FROM {_scan(root, but_for)}"
         kept = database.sql(
             f"""
             SELECT min(row) AS row FROM arriving
@@ -99,7 +102,13 @@ def count(root: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
-def _scan(root: Path) -> str:
+def _scan(root: Path, but_for: str | None = None) -> str:
     columns = ", ".join(SCHEMA.names)
-    files = str(root / "date=*" / "*.parquet").replace("'", "''")
-    return f"(SELECT {columns} FROM read_parquet('{files}', hive_partitioning = false))"
+    files = _quoted(str(root / "date=*" / "*.parquet"))
+    rows = f"read_parquet({files}, hive_partitioning = false, filename = 'file')"
+    kept = "true" if but_for is None else f"NOT ends_with(file, {_quoted(f'/{but_for}.parquet')})"
+    return f"(SELECT {columns} FROM {rows} WHERE {kept})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -28,7 +28,7 @@ class LiveFeatures:
         home = Home(settings.home)
         self.vocabulary: Vocabulary = load_vocabulary(settings.vocabulary)
         self._max_records = settings.max_records
-        self._online = OnlineFeatures(settings)
+        self.online = OnlineFeatures(settings)
         self._log = Log(home.log)  # for the thread that writes the log
         self._tail = Log(home.log)  # for the thread that applies it
         self._waiting_since_s: float | None = None
@@ -71,34 +71,34 @@ class LiveFeatures:
 
     def _apply_interactions(self) -> int:
         stream = f"{self._tail.log_id}/interactions"
-        count, position = 0, self._online.applied_position(stream)
+        count, position = 0, self.online.applied_position(stream)
         while entries := self._tail.read(after=position, limit=ENTRIES_A_WRITE):
             records: dict[str, bytes] = defaultdict(bytes)
             for entry in entries:
                 records[entry.interaction.customer_key] += pack(entry.interaction, self.vocabulary)
-            self._online.write_records(records)
+            self.online.write_records(records)
             count, position = count + len(entries), entries[-1].position
-            self._online.advance(stream, position)
+            self.online.advance(stream, position)
         return count
 
     def _apply_items(self) -> int:
         stream = f"{self._tail.log_id}/items"
-        count, position = 0, self._online.applied_position(stream)
+        count, position = 0, self.online.applied_position(stream)
         while changed := self._tail.changed_items(after=position, limit=ENTRIES_A_WRITE):
             now = {item_id: self._tail.get_item(item_id) for _, item_id in changed}
-            self._online.write_items([item for item in now.values() if item is not None])
-            self._online.delete_items([each for each, item in now.items() if item is None])
+            self.online.write_items([item for item in now.values() if item is not None])
+            self.online.delete_items([each for each, item in now.items() if item is None])
             count, position = count + len(changed), changed[-1][0]
-            self._online.advance(stream, position)
+            self.online.advance(stream, position)
         return count
 
     def read(self, customer_keys: Sequence[str]) -> list[bytes]:
         """Each customer's packed records, oldest first; b"" where nothing is held."""
-        return self._online.read_histories(customer_keys)
+        return self.online.read_histories(customer_keys)
 
     def get_item(self, item_id: str) -> Item | None:
         """One item of the catalog."""
-        return self._online.read_item(item_id)
+        return self.online.read_item(item_id)
 
     # On any thread.
 
@@ -106,6 +106,12 @@ class LiveFeatures:
         """How long the oldest interaction that was logged but not applied has been waiting."""
         since = self._waiting_since_s
         return 0.0 if since is None else time.monotonic() - since
+
+    def __enter__(self) -> "LiveFeatures":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the log; everything logged stays."""

@@ -19,10 +19,11 @@ from features.record import EPOCH
 
 BUSY_TIMEOUT_S = 5.0
 
+COLUMNS = ", ".join(f"{each.name}{'' if each.nullable else ' NOT NULL'}" for each in SCHEMA)
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS interactions (
     log_position INTEGER PRIMARY KEY AUTOINCREMENT,
-    {", ".join(SCHEMA.names)},
+    {COLUMNS},
     accept_time INTEGER NOT NULL,
     UNIQUE (source, interaction_id)
 );
@@ -32,11 +33,13 @@ CREATE TABLE IF NOT EXISTS item_changes (
     item_id TEXT NOT NULL UNIQUE
 );
 CREATE TABLE IF NOT EXISTS loaded_parts (part TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS drained (position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (log_id TEXT NOT NULL);
 """
 INSERT = (
     f"INSERT INTO interactions ({', '.join(SCHEMA.names)}, accept_time) "
-    f"VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))}) ON CONFLICT DO NOTHING"
+    f"VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))}) "
+    "ON CONFLICT (source, interaction_id) DO NOTHING"
 )
 UPSERT_ITEM = f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * len(ITEM_SCHEMA.names))})"
 
@@ -67,19 +70,27 @@ class Log:
     """An open log. One thread at a time; any number of processes."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the log and creates it where there is none."""
+        """Opens the log and creates it where there is none; raises LogError."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
+        try:
+            self._database = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise LogError(f"{path} cannot be opened as a log: {error}") from error
+        self.log_id = self._create()
+
+    def _create(self) -> str:
         with _Transaction(self._database):
             for statement in filter(str.strip, TABLES.split(";")):
                 self._database.execute(statement)
-            if self._database.execute("SELECT 1 FROM identity").fetchone() is None:
-                self._database.execute("INSERT INTO identity VALUES (?)", (uuid.uuid4().hex,))
-        self.log_id: str = self._database.execute("SELECT log_id FROM identity").fetchone()[0]
+            found = self._database.execute("SELECT log_id FROM identity").fetchone()
+            log_id = found[0] if found else uuid.uuid4().hex
+            if not found:
+                self._database.execute("INSERT INTO identity VALUES (?)", (log_id,))
+        return str(log_id)
 
     def append(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
         """Writes the interactions of several calls as one transaction, synced to disk.
@@ -149,6 +160,22 @@ class Log:
     def loaded_parts(self) -> set[str]:
         """The names given to upsert_items as `part`."""
         return {part for (part,) in self._database.execute("SELECT part FROM loaded_parts")}
+
+    def drained_position(self) -> int:
+        """Up to where the history holds the log."""
+        return self._database.execute("SELECT max(position) FROM drained").fetchone()[0] or 0
+
+    def note_drained(self, position: int) -> None:
+        """Notes, durably, that the history holds the log up to `position`."""
+        with _Transaction(self._database):
+            self._database.execute("DELETE FROM drained")
+            self._database.execute("INSERT INTO drained VALUES (?)", (position,))
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the file."""
