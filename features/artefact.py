@@ -71,7 +71,7 @@ def write_manifest(directory: Path) -> None:
 def verify(directory: Path, vocabulary: Vocabulary) -> Contract:
     """Checks files, digests, schema and vocabulary; raises ArtefactError. Runs no model."""
     _verify_digests(directory)
-    contract = _read_contract(directory / "contract.json")
+    contract = read_contract(directory)
     if contract.schema_version != SCHEMA_VERSION:
         raise ArtefactError(
             f"{directory}: encoded by schema {contract.schema_version}; this program encodes by "
@@ -100,8 +100,8 @@ def load_popularity(directory: Path) -> dict[str, list[int]]:
 
 def _verify_digests(directory: Path) -> None:
     try:
-        digests = json.loads((directory / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        digests = dict(json.loads((directory / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise ArtefactError(f"{directory}: {MANIFEST} cannot be read: {error}") from error
     for name in FILES:
         path = directory / name
@@ -111,11 +111,13 @@ def _verify_digests(directory: Path) -> None:
             raise ArtefactError(f"{directory}: {name} does not match its sha256 in {MANIFEST}")
 
 
-def _read_contract(path: Path) -> Contract:
+def read_contract(directory: Path) -> Contract:
+    """What contract.json says, unverified; raises ArtefactError."""
+    path = directory / "contract.json"
     try:
         fields = json.loads(path.read_text())
         return Contract(**{**fields, "predicted_types": tuple(fields["predicted_types"])})
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtefactError(f"{path} is no contract: {error!r}") from error
 
 
