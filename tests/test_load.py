@@ -81,7 +81,7 @@ def numbered(process: int) -> Iterator[bytes]:
     return (f"{process}-{number}".encode() for number in count())
 
 
-def test_open_loop_counts_every_call_that_was_due_while_the_server_stood_still():
+def test_open_loop_counts_every_call_that_was_due_while_the_server_stood_still() -> None:
     with serving() as server:
         load = Load(
             target=server.target,
@@ -106,7 +106,7 @@ def test_open_loop_counts_every_call_that_was_due_while_the_server_stood_still()
     assert percentile(result.latencies_ms(), 100) >= 295
 
 
-def test_closed_loop_makes_exactly_the_calls_asked_for_and_shares_out_the_requests():
+def test_closed_loop_makes_exactly_the_calls_asked_for_and_shares_out_the_requests() -> None:
     with serving() as server:
         load = Load(
             target=server.target,
@@ -128,7 +128,7 @@ def test_closed_loop_makes_exactly_the_calls_asked_for_and_shares_out_the_reques
     assert result.achieved_rate == pytest.approx(12 / last_s)
 
 
-def test_warmup_is_called_but_not_counted():
+def test_warmup_is_called_but_not_counted() -> None:
     with serving() as server:
         load = Load(
             target=server.target,
@@ -146,7 +146,7 @@ def test_warmup_is_called_but_not_counted():
     assert (result.calls["due_time"] >= result.begin_time).all()
 
 
-def test_a_call_without_an_answer_ends_at_its_deadline():
+def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
     with serving() as server:
         load = Load(
             target=server.target,
@@ -162,7 +162,9 @@ def test_a_call_without_an_answer_ends_at_its_deadline():
     assert result.achieved_rate == 0.0
 
 
-def test_a_process_that_fails_is_an_error_not_an_empty_result(capfd: pytest.CaptureFixture[str]):
+def test_a_process_that_fails_is_an_error_not_an_empty_result(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     load = Load(
         target="127.0.0.1:1", method="/test.Test/Echo", requests="no_such:f", callers=1, calls=1
     )
@@ -176,18 +178,18 @@ def opened(**fields: object) -> Load:
     return Load(**{**settings, "warmup_s": 0.0, **fields})  # type: ignore[arg-type]
 
 
-def test_constant_arrivals_of_two_processes_interleave():
+def test_constant_arrivals_of_two_processes_interleave() -> None:
     load = opened(arrivals="constant", processes=2)
     assert arrivals(load, 0).tolist() == [0.0, 0.5]
     assert arrivals(load, 1).tolist() == [0.25, 0.75]
 
 
-def test_warmup_arrivals_come_first():
+def test_warmup_arrivals_come_first() -> None:
     load = opened(arrivals="constant", warmup_s=0.5)
     assert arrivals(load, 0).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
 
 
-def test_poisson_arrivals_are_of_the_rate_random_and_the_same_under_the_same_seed():
+def test_poisson_arrivals_are_of_the_rate_random_and_the_same_under_the_same_seed() -> None:
     load = opened(rate=1000, seconds=100.0, processes=2, seed=7)
     times = np.sort(np.concatenate([arrivals(load, 0), arrivals(load, 1)]))
     gaps = np.diff(times)
@@ -197,7 +199,7 @@ def test_poisson_arrivals_are_of_the_rate_random_and_the_same_under_the_same_see
     assert not np.array_equal(arrivals(load, 0), arrivals(opened(rate=1000, seconds=100.0), 0))
 
 
-def test_percentile_is_a_sample_that_so_many_do_not_exceed():
+def test_percentile_is_a_sample_that_so_many_do_not_exceed() -> None:
     samples = np.array([40.0, 10.0, 30.0, 20.0])
     assert [percentile(samples, q) for q in (50, 75, 76, 99.9, 100)] == [20, 30, 40, 40, 40]
     assert np.isnan(percentile(np.array([]), 50))
@@ -214,6 +216,6 @@ def test_percentile_is_a_sample_that_so_many_do_not_exceed():
         ({"requests": []}, "no request"),
     ],
 )
-def test_a_load_that_makes_no_sense_is_refused(fields: dict[str, object], message: str):
+def test_a_load_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         opened(**fields)
