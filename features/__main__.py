@@ -7,13 +7,15 @@ from typing import Any
 import click
 from rich.console import Console
 
+from features.draining import drain
 from features.history import count
 from features.import_report import progressing, report
 from features.importing import import_reading
+from features.progress import counting
 from features.readers.formats import FORMATS, open_source
 from features.readers.reading import UnreadableSourceError
 from features.settings import FeatureSettings, Home, options
-from features.vocabulary import load_vocabulary
+from features.vocabulary import Initiator, load_vocabulary
 
 
 @click.group()
@@ -39,6 +41,52 @@ def import_command(path: Path, format: str | None, source: str | None, **setting
     console = Console(highlight=False, soft_wrap=True)
     for each in report(summary, reading.source, count(home.history)):
         console.print(each)
+
+
+@main.command("apply")
+@options(FeatureSettings)
+def apply_command(**settings: Any) -> None:
+    """Creates Feast's registry and the online store, and applies what the log has and it lacks."""
+    from features.live import LiveFeatures  # feast takes seconds to import
+
+    LiveFeatures(FeatureSettings(**settings)).close()
+    click.echo("applied: definitions registered, online store up to date with the log")
+
+
+@main.command("materialize")
+@options(FeatureSettings)
+def materialize_command(**settings: Any) -> None:
+    """Rebuilds the online store: items, each customer's newest interactions, and the log."""
+    from features.materialization import materialize
+
+    with counting("materializing") as progress:
+        done = materialize(FeatureSettings(**settings), progress=progress)
+    click.echo(f"materialized {done.interaction_count:,} interactions, {done.item_count:,} items")
+
+
+@main.command("drain")
+@options(FeatureSettings)
+def drain_command(**settings: Any) -> None:
+    """Writes what the log has and the history lacks into the history, for training."""
+    with counting("draining") as progress:
+        drained = drain(Home(FeatureSettings(**settings).home), progress=progress)
+    click.echo(f"drained {drained:,} interactions into the history")
+
+
+@main.command("read")
+@click.argument("customer")
+@options(FeatureSettings)
+def read_command(customer: str, **settings: Any) -> None:
+    """Shows what decisions see of a CUSTOMER (an anonymous one: anonymous:ID), newest first."""
+    from features.live import LiveFeatures
+
+    with LiveFeatures(FeatureSettings(**settings)) as live:
+        held = live.held(customer)
+    for each in held:
+        name = (each.item.name or each.item.item_id) if each.item else ""
+        by = "company" if each.initiator == Initiator.COMPANY else ""
+        click.echo(f"{each.event_time:%Y-%m-%d %H:%M}  {each.channel:15}{each.type:16}{by:9}{name}")
+    click.echo(f"{len(held)} interactions held of {customer!r}")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from features.held import Held, held_interactions
 from features.interaction import Interaction
 from features.item import Item
 from features.log import Appended, Log
-from features.record import pack
+from features.record import item_hash, pack
 from features.settings import FeatureSettings, Home
 from features.store import OnlineFeatures
 from features.vocabulary import Vocabulary, load_vocabulary
@@ -91,6 +92,11 @@ class LiveFeatures:
             count, position = count + len(changed), changed[-1][0]
             self.online.advance(stream, position)
         return count
+
+    def held(self, customer_key: str) -> list[Held]:
+        """What decisions see of a customer, newest first, with the items of the catalog."""
+        items = {item_hash(item.item_id): item for item in self._tail.items()}
+        return held_interactions(self.read([customer_key])[0], self.vocabulary, items)
 
     def read(self, customer_keys: Sequence[str]) -> list[bytes]:
         """Each customer's packed records, oldest first; b"" where nothing is held."""
