@@ -11,11 +11,12 @@ from features.draining import drain
 from features.history import count
 from features.import_report import progressing, report
 from features.importing import import_reading
+from features.log import LogError
 from features.progress import counting
 from features.readers.formats import FORMATS, open_source
 from features.readers.reading import UnreadableSourceError
 from features.settings import FeatureSettings, Home, options
-from features.vocabulary import Initiator, load_vocabulary
+from features.vocabulary import Initiator, VocabularyError, load_vocabulary
 
 
 @click.group()
@@ -90,4 +91,7 @@ def read_command(customer: str, **settings: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m features")
+    try:
+        main(prog_name="python -m features")
+    except (VocabularyError, LogError, OSError) as error:
+        raise SystemExit(f"Error: {error}") from error
