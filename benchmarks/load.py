@@ -54,6 +54,10 @@ class Load:
     seed: int = 0  # of the Poisson arrivals
 
     def __post_init__(self) -> None:
+        for name in ("callers", "rate", "seconds", "calls", "deadline_ms", "processes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name}={value}: must be more than 0")
         if (self.callers is None) == (self.rate is None):
             raise ValueError(f"callers={self.callers}, rate={self.rate}: give one of the two")
         if (self.seconds is None) == (self.calls is None):

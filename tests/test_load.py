@@ -214,6 +214,7 @@ def test_percentile_is_a_sample_that_so_many_do_not_exceed() -> None:
         ({"calls": 5, "seconds": None}, "open loop lasts for seconds"),
         ({"rate": None, "callers": 1, "processes": 2}, "1 callers are too few for 2 processes"),
         ({"requests": []}, "no request"),
+        ({"rate": 0}, "rate=0: must be more than 0"),
     ],
 )
 def test_a_load_that_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
