@@ -1,0 +1,204 @@
+"""The decider: one question becomes one decision. Record, read, score, rank."""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from features.interaction import Interaction
+from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack
+from serving.batcher import Batcher, BatchError, in_thread
+from serving.catalog import Catalog
+from serving.errors import NoModelError
+from serving.memory import Memory
+from serving.models import Model
+from serving.policy import Intents, Ranked, intents_of, most_popular, rank
+from serving.settings import ServingSettings
+
+
+class Degradation(Enum):
+    """How much of its way an answer could go."""
+
+    NONE = 1
+    WITHOUT_FEATURES = 2
+    POPULARITY = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What next, for this customer, in this channel, now? Checked before."""
+
+    customer_key: str
+    channel: str
+    k: int
+    candidates: tuple[str, ...] = ()  # empty: every item competes
+    excluded: frozenset[str] = frozenset()
+    interactions: tuple[Interaction, ...] = ()  # to record first
+    deadline: float | None = None  # in the loop's time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer, and what it is based on."""
+
+    decision_id: str
+    ranked: list[Ranked]
+    intents: Intents
+    model_version: str
+    interactions_seen: int
+    newest_tick: int | None
+    staleness_s: float
+    degradation: Degradation
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """What the model is asked for one question."""
+
+    model: Model
+    catalog: Catalog
+    question: Question
+    history: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What the model and the policy make of it."""
+
+    ranked: list[Ranked]
+    intents: Intents
+
+
+class Decider:
+    """Decides with the model in use, which may change at any time."""
+
+    def __init__(self, memory: Memory, settings: ServingSettings) -> None:
+        """Starts without a model: see use()."""
+        self.model: Model | None = None
+        self._memory = memory
+        self.how_to_train = f"to train one: python -m training train --home {settings.home}"
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._scoring: Batcher[_Scoring, _Scored] = Batcher(
+            in_thread(self._thread, _score),
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+        )
+
+    def use(self, model: Model, catalog: Catalog) -> None:
+        """Answers with this model from now on; calls in flight end with theirs."""
+        self.model, self._memory.catalog = model, catalog
+
+    async def decide(self, question: Question) -> Decision:
+        """The decision, degraded where it must be and labelled so."""
+        if self.model is None:
+            raise NoModelError(f"no model serves; {self.how_to_train}")
+        model, catalog = self.model, self._memory.catalog
+        history, degradation = await self._history(question)
+        try:
+            scored = await self._scoring.ask(
+                _Scoring(model, catalog, question, history), deadline=question.deadline
+            )
+        except BatchError:
+            scored, history = _popular(model, catalog, question), b""
+            degradation = Degradation.POPULARITY
+        return Decision(
+            decision_id=uuid.uuid4().hex,
+            ranked=scored.ranked,
+            intents=scored.intents,
+            model_version=model.version,
+            interactions_seen=min(len(history) // RECORD_BYTES, model.scorer.contract.max_length),
+            newest_tick=_newest_tick(history),
+            staleness_s=self._memory.staleness_s(),
+            degradation=degradation,
+        )
+
+    async def _history(self, question: Question) -> tuple[bytes, Degradation]:
+        """Records what came along, then reads; without features only what came along."""
+        memory = self._memory
+        if question.interactions:
+            await memory.log(question.interactions, deadline=question.deadline)
+        try:
+            if question.interactions:
+                await memory.apply()
+            history = await memory.read(question.customer_key, deadline=question.deadline)
+            return history, Degradation.NONE
+        except BatchError:
+            records = [pack(each, memory.vocabulary) for each in question.interactions]
+            history = merge(b"", b"".join(records), max_records=memory.max_records)
+            return history, Degradation.WITHOUT_FEATURES
+
+    async def close(self) -> None:
+        """Finishes what waits."""
+        await self._scoring.drain()
+        self._thread.shutdown()
+
+
+def _score(asked: Sequence[_Scoring]) -> list[_Scored]:
+    """One model run for all whom the same items compete for, and one for each other question."""
+    runs: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for at, each in enumerate(asked):
+        own = (at,) if each.question.candidates else ()
+        runs[id(each.model), id(each.catalog), *own].append(at)
+    scored: dict[int, _Scored] = {}
+    for positions in runs.values():
+        scored.update(zip(positions, _run([asked[at] for at in positions]), strict=True))
+    return [scored[at] for at in range(len(asked))]
+
+
+def _run(asked: Sequence[_Scoring]) -> list[_Scored]:
+    model, catalog = asked[0].model, asked[0].catalog
+    scorer, questions = model.scorer, [each.question for each in asked]
+    eligible_V = _eligible(catalog, questions[0])
+    k = max(each.k + catalog.known_count(each.excluded) for each in questions)
+    scores = scorer.score(
+        [each.history for each in asked],
+        [scorer.channel_code(each.channel) for each in questions],
+        np.full(len(asked), time.time_ns() * TICKS_PER_SECOND // 10**9),
+        available_V=eligible_V,
+        k=min(k, len(eligible_V)),
+    )
+    types, item_ids = scorer.contract.predicted_types, scorer.items.item_ids
+    rows = zip(scores.item_BK, scores.joint_BKT, scores.intent_BU, questions, strict=True)
+    return [
+        _Scored(
+            rank(
+                item_K,
+                joint_KT,
+                item_ids=item_ids,
+                types=types,
+                eligible_V=eligible_V,
+                excluded=question.excluded,
+                k=question.k,
+            ),
+            intents_of(intent_U, types),
+        )
+        for item_K, joint_KT, intent_U, question in rows
+    ]
+
+
+def _popular(model: Model, catalog: Catalog, question: Question) -> _Scored:
+    order = model.popularity.get(question.channel) or model.popularity.get("", [])
+    ranked = most_popular(
+        order,
+        item_ids=model.scorer.items.item_ids,
+        eligible_V=_eligible(catalog, question),
+        excluded=question.excluded,
+        k=question.k,
+    )
+    return _Scored(ranked, ())
+
+
+def _eligible(catalog: Catalog, question: Question) -> np.ndarray:
+    if not question.candidates:
+        return catalog.available_V
+    return catalog.eligible(question.candidates, question.excluded)
+
+
+def _newest_tick(history: bytes) -> int | None:
+    """The time of the last record: the upper 40 bits of its head, see features.record."""
+    return int.from_bytes(history[-RECORD_BYTES:][:5], "big") if history else None

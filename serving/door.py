@@ -1,0 +1,224 @@
+"""The door: requests become our own types, and every rule that one breaks is told at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from interplay.v1 import catalog_service_pb2 as catalog_pb
+from interplay.v1 import interaction_pb2 as interaction_pb
+from interplay.v1 import personalization_service_pb2 as personalization_pb
+
+from features.interaction import (
+    MAX_CHANNEL_BYTES,
+    Interaction,
+    Violation,
+    check,
+    check_channel,
+    check_customer,
+    check_id,
+    check_text,
+    customer_key,
+    shown,
+)
+from features.item import Item, check_item
+from features.record import EPOCH
+from features.vocabulary import Initiator, Vocabulary
+from serving.catalog import Catalog
+from serving.decider import Question
+from serving.errors import InvalidError
+
+MAX_BATCH = 500
+MAX_CANDIDATES = 1000
+MAX_K = 100
+DEFAULT_K = 10
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # of google.protobuf.Timestamp
+NANOS_PER_SECOND = 10**9
+INITIATORS = {
+    interaction_pb.INITIATOR_CUSTOMER: Initiator.CUSTOMER,
+    interaction_pb.INITIATOR_COMPANY: Initiator.COMPANY,
+}
+
+Customer = tuple[str | None, str | None]
+"""The customer_id and the anonymous_id of a request."""
+
+
+@dataclass(slots=True)
+class Door:
+    """Collects what a request breaks, and lets it in if that is nothing."""
+
+    vocabulary: Vocabulary
+    now: datetime
+    violations: list[Violation] = field(default_factory=list)
+
+    def note(self, violations: Iterable[Violation], *, within: str = "") -> None:
+        """Collects violations of the field `within`, such as "items[3]."."""
+        self.violations += [replace(each, field=f"{within}{each.field}") for each in violations]
+
+    def check_size(self, name: str, values: Sequence[object], limit: int, *, least: int) -> None:
+        """A list has `least` to `limit` entries."""
+        if not least <= len(values) <= limit:
+            rule = f"must be {least} to {limit} entries"
+            self.note([Violation(name, f"{len(values)} entries", rule)])
+
+    def check_item_ids(
+        self, name: str, item_ids: Sequence[str], limit: int, *, least: int = 0
+    ) -> None:
+        """A list of item ids has `least` to `limit` valid ones."""
+        self.check_size(name, item_ids, limit, least=least)
+        for at, item_id in enumerate(item_ids[:limit]):
+            self.note(check_id(f"{name}[{at}]", item_id, required=True))
+
+    def check_held(self, name: str, item_ids: Sequence[str], catalog: Catalog) -> None:
+        """The catalog holds all of these items."""
+        rule = "unknown item; with strict_item_ids every item must be in the catalog"
+        for at, item_id in enumerate(item_ids):
+            if item_id and not catalog.holds(item_id):
+                self.note([Violation(f"{name}[{at}]", shown(item_id), rule)])
+
+    def close(self) -> None:
+        """Raises InvalidError if anything was collected."""
+        if self.violations:
+            raise InvalidError(self.violations)
+
+
+def interactions_of(
+    messages: Sequence[interaction_pb.Interaction],
+    door: Door,
+    *,
+    least: int,
+    customer: Customer | None = None,
+) -> tuple[Interaction, ...]:
+    """The interactions of a request; if it names a customer, they must be that one's."""
+    door.check_size("interactions", messages, MAX_BATCH, least=least)
+    interactions = []
+    for at, message in enumerate(messages[:MAX_BATCH]):
+        within = f"interactions[{at}]."
+        if customer is not None:
+            door.note(_stranger(message, customer), within=within)
+        interaction = _interaction(message, customer or (None, None), door, within)
+        door.note(check(interaction, vocabulary=door.vocabulary, now=door.now), within=within)
+        interactions.append(interaction)
+    return tuple(interactions)
+
+
+def _interaction(
+    message: interaction_pb.Interaction, customer: Customer, door: Door, within: str
+) -> Interaction:
+    declared = door.vocabulary.types.get(message.type)
+    initiator: str = declared.initiator if declared else Initiator.CUSTOMER
+    if message.initiator != interaction_pb.INITIATOR_UNSPECIFIED:
+        initiator = INITIATORS.get(message.initiator, str(message.initiator))
+    money = message.money if message.HasField("money") else None
+    return Interaction(
+        source=message.source,
+        interaction_id=message.interaction_id,
+        customer_id=message.customer_id or customer[0],
+        anonymous_id=message.anonymous_id or customer[1],
+        session_id=message.session_id or None,
+        initiator=initiator,
+        type=message.type,
+        channel=message.channel,
+        item_id=message.item_id or None,
+        event_time=_event_time(message, door, within),
+        quantity=message.quantity if message.HasField("quantity") else None,
+        amount=money.amount if money is not None else None,
+        currency=money.currency_code if money is not None else None,
+        decision_id=message.decision_id or None,
+        position=message.position if message.HasField("position") else None,
+        attributes=dict(message.attributes),
+    )
+
+
+def _event_time(message: interaction_pb.Interaction, door: Door, within: str) -> datetime:
+    given = message.event_time
+    if not message.HasField("event_time"):
+        door.note([Violation("event_time", "not set", "is required")], within=within)
+        return door.now
+    in_range = FIRST_SECOND <= given.seconds <= LAST_SECOND
+    if not in_range or not 0 <= given.nanos < NANOS_PER_SECOND:
+        value, rule = f"{given.seconds} s {given.nanos} ns", "must be a valid Timestamp"
+        door.note([Violation("event_time", value, rule)], within=within)
+        return door.now
+    return EPOCH + timedelta(seconds=given.seconds, microseconds=given.nanos // 1000)
+
+
+def _stranger(message: interaction_pb.Interaction, customer: Customer) -> list[Violation]:
+    """An interaction with ids of its own must be of the request's customer."""
+    ids = zip(("customer_id", "anonymous_id"), customer, strict=True)
+    for name, asked in ids:
+        given = getattr(message, name)
+        if given == asked:
+            return []
+        if given:
+            rule = f"must be the {name} of the request, {shown(asked or '')}, or left out"
+            return [Violation(name, shown(given), rule)]
+    return []
+
+
+def question_of(
+    request: personalization_pb.DecideInteractionRequest,
+    door: Door,
+    *,
+    catalog: Catalog,
+    deadline: float,
+) -> Question:
+    """The question that a request asks; raises InvalidError."""
+    customer = request.customer_id or None, request.anonymous_id or None
+    door.note(check_customer(*customer))
+    door.note(check_channel(request.channel))
+    door.note(check_text("placement", request.placement, MAX_CHANNEL_BYTES))
+    if not 0 <= request.k <= MAX_K:
+        rule = f"must be 1 to {MAX_K}, or 0 for {DEFAULT_K}"
+        door.note([Violation("k", str(request.k), rule)])
+    door.check_item_ids("candidate_item_ids", request.candidate_item_ids, MAX_CANDIDATES)
+    door.check_item_ids("excluded_item_ids", request.excluded_item_ids, MAX_BATCH)
+    if request.strict_item_ids:
+        door.check_held("candidate_item_ids", request.candidate_item_ids, catalog)
+        door.check_held("excluded_item_ids", request.excluded_item_ids, catalog)
+    interactions = interactions_of(request.interactions, door, least=0, customer=customer)
+    door.close()
+    return Question(
+        customer_key=customer_key(*customer),
+        channel=request.channel,
+        k=request.k or DEFAULT_K,
+        candidates=tuple(request.candidate_item_ids),
+        excluded=frozenset(request.excluded_item_ids),
+        interactions=interactions,
+        deadline=deadline,
+    )
+
+
+def hint_s(request: personalization_pb.DecideInteractionRequest) -> float | None:
+    """The deadline hint in seconds; None where there is none. Raises InvalidError."""
+    if not request.HasField("deadline_hint"):
+        return None
+    given = request.deadline_hint
+    if given == Duration() or given.seconds < 0 or not 0 <= given.nanos < NANOS_PER_SECOND:
+        value = f"{given.seconds} s {given.nanos} ns"
+        raise InvalidError([Violation("deadline_hint", value, "must be more than 0 s")])
+    return float(given.seconds + given.nanos / NANOS_PER_SECOND)
+
+
+def items_of(messages: Sequence[catalog_pb.Item], door: Door) -> list[Item]:
+    """The items to write; raises InvalidError."""
+    door.check_size("items", messages, MAX_BATCH, least=1)
+    items = [_item(each) for each in messages[:MAX_BATCH]]
+    for at, item in enumerate(items):
+        door.note(check_item(item), within=f"items[{at}].")
+    door.close()
+    return items
+
+
+def _item(message: catalog_pb.Item) -> Item:
+    price = message.price if message.HasField("price") else None
+    return Item(
+        item_id=message.item_id,
+        name=message.name,
+        category=message.category,
+        brand=message.brand,
+        price=price.amount if price is not None else None,
+        currency=price.currency_code if price is not None else None,
+        unavailable=message.unavailable,
+        tags=tuple(message.tags),
+    )

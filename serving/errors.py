@@ -1,0 +1,106 @@
+"""What a caller is told when there is no answer: a small tree and its table of status codes."""
+
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from features.interaction import Violation
+
+DOMAIN = "interplay.v1"
+PUSHBACK = "grpc-retry-pushback-ms"
+DETAILS = "grpc-status-details-bin"
+MAX_DETAIL_BYTES = 3000  # of violations: a client may refuse more than 8 KiB of trailers
+
+Trailers = tuple[tuple[str, str | bytes], ...]
+
+
+class ServingError(Exception):
+    """A refusal; its text is meant for the caller."""
+
+
+class InvalidError(ServingError):
+    """The request breaks rules."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        """Tells the first violation in the text, and as many as fit in the details."""
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        super().__init__(f"{violations[0]}{more}")
+        self.violations = violations
+
+
+class NotFoundError(ServingError):
+    """There is no such thing."""
+
+
+class NoModelError(ServingError):
+    """No model has been published, or none that may serve."""
+
+
+class QueueFullError(ServingError):
+    """More calls wait than may."""
+
+    def __init__(self, waiting: int, *, retry_ms: int) -> None:
+        """`retry_ms` is how long the calls that wait will take."""
+        text = f"{waiting} calls are waiting, which is the limit; try again in {retry_ms} ms"
+        super().__init__(text)
+        self.retry_ms = retry_ms
+
+
+class DeadlineError(ServingError):
+    """The answer would come too late to be of use."""
+
+
+class UnavailableError(ServingError):
+    """What is needed does not work now; the same call may succeed later."""
+
+
+STATUS: dict[type[ServingError], tuple[grpc.StatusCode, str]] = {
+    InvalidError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+    NotFoundError: (grpc.StatusCode.NOT_FOUND, "NOT_FOUND"),
+    NoModelError: (grpc.StatusCode.FAILED_PRECONDITION, "NO_MODEL"),
+    QueueFullError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    DeadlineError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    UnavailableError: (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+}
+"""The status code of each refusal, and the reason in its google.rpc.ErrorInfo."""
+
+
+def code_of(error: ServingError) -> grpc.StatusCode:
+    """The status code that the caller gets."""
+    return STATUS[type(error)][0]
+
+
+def trailers_of(error: ServingError) -> Trailers:
+    """The trailers that the caller gets: google.rpc details, and when a retry makes sense."""
+    code, reason = STATUS[type(error)]
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
+    details: list[Message] = [info]
+    if isinstance(error, InvalidError):
+        first = error.violations[0]
+        info.metadata.update(field=first.field, value=first.value, limit=first.rule)
+        details.append(_bad_request(error.violations))
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(code.name), message=str(error), details=map(_packed, details)
+    )
+    trailers: Trailers = ((DETAILS, status.SerializeToString()),)
+    if isinstance(error, QueueFullError):
+        trailers += ((PUSHBACK, str(error.retry_ms)),)
+    return trailers
+
+
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    bad = error_details_pb2.BadRequest()
+    for each in violations:
+        if bad.ByteSize() > MAX_DETAIL_BYTES:
+            break
+        bad.field_violations.add(field=each.field, description=f"{each.value}: {each.rule}")
+    return bad
+
+
+def _packed(detail: Message) -> Any:
+    packed = Any()
+    packed.Pack(detail)
+    return packed

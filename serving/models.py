@@ -1,0 +1,142 @@
+"""The models: which versions the registry holds, and how the champion becomes one that serves."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from features.artefact import (
+    ARTEFACT_PATH,
+    CHAMPION,
+    MODEL_NAME,
+    ArtefactError,
+    load_popularity,
+    read_contract,
+)
+from features.interaction import Violation, shown
+from features.settings import Home
+from features.vocabulary import Vocabulary
+from serving.errors import InvalidError, NotFoundError
+from serving.scorer import Scorer
+from serving.settings import ServingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A version that is verified, loaded and warm."""
+
+    version: str
+    scorer: Scorer
+    popularity: dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the registry and the contract say about a version."""
+
+    version: str
+    champion: bool
+    create_time: datetime
+    item_count: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the versions, newest first; an empty token on the last page."""
+
+    models: list[Registered]
+    next_token: str
+
+
+class Registry:
+    """MLflow's model registry. All methods block."""
+
+    def __init__(self, settings: ServingSettings, vocabulary: Vocabulary) -> None:
+        """Opens nothing yet: there may be no registry before the first training."""
+        self._home = Home(settings.home)
+        self._settings = settings
+        self._vocabulary = vocabulary
+        self._client: MlflowClient | None = None
+
+    def champion(self) -> str | None:
+        """The version that ought to serve; None where there is none."""
+        client = self._open()
+        if client is None:
+            return None
+        try:
+            version = client.get_registered_model(MODEL_NAME).aliases.get(CHAMPION)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return None if version is None else str(version)
+
+    def load(self, version: str) -> Model:
+        """Verifies, loads and warms up a version; raises ArtefactError."""
+        directory = self._directory(self._version(version))
+        scorer = Scorer(directory, self._vocabulary, threads=self._settings.model_threads)
+        scorer.warm_up(max_batch=self._settings.max_batch)
+        return Model(version, scorer, load_popularity(directory))
+
+    def describe(self, version: str) -> Registered:
+        """One version; raises NotFoundError."""
+        return self._registered(self._version(version), self.champion())
+
+    def page(self, *, size: int, token: str) -> Page:
+        """Up to `size` versions from where `token` left off."""
+        client = self._open()
+        if client is None:
+            return Page([], "")
+        try:
+            found = client.search_model_versions(
+                f"name='{MODEL_NAME}'",
+                max_results=size,
+                order_by=["version_number DESC"],
+                page_token=token or None,
+            )
+        except MlflowException as error:
+            rule = "must be the next_page_token of the page before"
+            raise InvalidError([Violation("page_token", shown(token), rule)]) from error
+        champion = self.champion()
+        return Page([self._registered(each, champion) for each in found], found.token or "")
+
+    def _open(self) -> MlflowClient | None:
+        if self._client is None and self._home.tracking.exists():
+            uri = self._home.tracking_uri
+            self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return self._client
+
+    def _version(self, version: str) -> ModelVersion:
+        client = self._open()
+        try:
+            if client is not None and version.isdecimal():
+                return client.get_model_version(MODEL_NAME, version)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        raise NotFoundError(f"version is {shown(version)}: {MODEL_NAME} has no such version")
+
+    def _directory(self, version: ModelVersion) -> Path:
+        client = self._open()
+        assert client is not None and version.run_id is not None  # there is a version
+        uri = client.get_run(version.run_id).info.artifact_uri
+        return Path(get_artifact_repository(uri).download_artifacts(ARTEFACT_PATH))
+
+    def _registered(self, version: ModelVersion, champion: str | None) -> Registered:
+        try:
+            contract = read_contract(self._directory(version))
+            item_count, metrics = contract.item_count, contract.metrics
+        except (ArtefactError, OSError, MlflowException):  # its files are gone
+            item_count, metrics = 0, {}
+        return Registered(
+            version=str(version.version),
+            champion=str(version.version) == champion,
+            create_time=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+            item_count=item_count,
+            metrics=metrics,
+        )

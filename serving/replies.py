@@ -1,0 +1,144 @@
+"""Replies: our own types become the API's messages."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from interplay.v1 import catalog_service_pb2 as catalog_pb
+from interplay.v1 import customer_service_pb2 as customer_pb
+from interplay.v1 import interaction_pb2 as interaction_pb
+from interplay.v1 import model_service_pb2 as model_pb
+from interplay.v1 import personalization_service_pb2 as personalization_pb
+
+from features.item import Item
+from features.record import EPOCH, RECORD, TICKS_PER_SECOND, bucket_amount, unpack
+from features.vocabulary import OTHER_CHANNEL, Vocabulary
+from serving.catalog import Catalog
+from serving.decider import Decision, Degradation
+from serving.models import Model, Registered
+from serving.policy import Intents
+
+NANOS_PER_SECOND = 10**9
+NANOS_PER_TICK = NANOS_PER_SECOND // TICKS_PER_SECOND
+
+DEGRADATION = {
+    Degradation.NONE: personalization_pb.DEGRADATION_LEVEL_NONE,
+    Degradation.WITHOUT_FEATURES: personalization_pb.DEGRADATION_LEVEL_WITHOUT_FEATURES,
+    Degradation.POPULARITY: personalization_pb.DEGRADATION_LEVEL_POPULARITY,
+}
+
+
+def decision_reply(
+    decision: Decision, catalog: Catalog
+) -> personalization_pb.DecideInteractionResponse:
+    """A decision, with the items' names."""
+    return personalization_pb.DecideInteractionResponse(
+        decision_id=decision.decision_id,
+        candidates=[
+            personalization_pb.Candidate(
+                item_id=each.item_id,
+                score=each.score,
+                name=catalog.name(each.item_id),
+                intents=_intents(each.intents),
+            )
+            for each in decision.ranked
+        ],
+        intents=_intents(decision.intents),
+        model_version=decision.model_version,
+        freshness=_freshness(decision),
+    )
+
+
+def _intents(intents: Intents) -> list[personalization_pb.Intent]:
+    return [
+        personalization_pb.Intent(type=name, probability=probability)
+        for name, probability in intents
+    ]
+
+
+def _freshness(decision: Decision) -> personalization_pb.Freshness:
+    freshness = personalization_pb.Freshness(
+        interactions_seen=decision.interactions_seen,
+        staleness=_duration(decision.staleness_s),
+        degradation_level=DEGRADATION[decision.degradation],
+    )
+    if decision.newest_tick is not None:
+        freshness.newest_event_time.CopyFrom(_tick_time(decision.newest_tick))
+    return freshness
+
+
+def customer_reply(
+    history: bytes, vocabulary: Vocabulary, catalog: Catalog
+) -> customer_pb.GetCustomerResponse:
+    """What a packed history holds, newest first."""
+    columns = unpack(np.frombuffer(history, RECORD)[::-1])
+    rows = zip(
+        columns.tick.tolist(),
+        columns.item.tolist(),
+        columns.type.tolist(),
+        columns.channel.tolist(),
+        columns.company.tolist(),
+        columns.bucket.tolist(),
+        strict=True,
+    )
+    reply = customer_pb.GetCustomerResponse()
+    for tick, item, type_code, channel, company, bucket in rows:
+        declared, item_id = vocabulary.type_by_code.get(type_code), catalog.item_id(item)
+        reply.interactions.add(
+            type=declared.name if declared else "",
+            channel=vocabulary.channel_by_code.get(channel, OTHER_CHANNEL),
+            initiator=(
+                interaction_pb.INITIATOR_COMPANY if company else interaction_pb.INITIATOR_CUSTOMER
+            ),
+            item_id=item_id,
+            item_name=catalog.name(item_id),
+            event_time=_tick_time(tick),
+            approximate_amount=bucket_amount(bucket),
+        )
+    return reply
+
+
+def item_reply(item: Item) -> catalog_pb.GetItemResponse:
+    """An item as it was last written."""
+    message = catalog_pb.Item(
+        item_id=item.item_id,
+        name=item.name,
+        category=item.category,
+        brand=item.brand,
+        unavailable=item.unavailable,
+        tags=item.tags,
+    )
+    if item.price is not None:
+        message.price.amount = item.price
+        message.price.currency_code = item.currency or ""
+    return catalog_pb.GetItemResponse(item=message)
+
+
+def model_message(registered: Registered, serving: Model | None) -> model_pb.Model:
+    """A version, and whether it is the one that answers."""
+    serves = serving is not None and serving.version == registered.version
+    return model_pb.Model(
+        version=registered.version,
+        serving=serves,
+        champion=registered.champion,
+        create_time=_time(registered.create_time),
+        item_count=registered.item_count,
+        provider=serving.scorer.provider if serves and serving is not None else "",
+        metrics=registered.metrics,
+    )
+
+
+def _tick_time(tick: int) -> Timestamp:
+    seconds, rest = divmod(tick, TICKS_PER_SECOND)
+    return Timestamp(seconds=seconds, nanos=rest * NANOS_PER_TICK)
+
+
+def _time(moment: datetime) -> Timestamp:
+    microseconds = (moment - EPOCH) // timedelta(microseconds=1)
+    return Timestamp(seconds=microseconds // 10**6, nanos=microseconds % 10**6 * 1000)
+
+
+def _duration(seconds: float) -> Duration:
+    nanos = round(seconds * NANOS_PER_SECOND)
+    return Duration(seconds=nanos // NANOS_PER_SECOND, nanos=nanos % NANOS_PER_SECOND)

@@ -1,0 +1,140 @@
+"""The life of the server: start-up, main loop, shutdown."""
+
+import asyncio
+import gc
+import logging
+import signal
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from mlflow.exceptions import MlflowException
+
+from features.artefact import MODEL_NAME, ArtefactError
+from features.live import LiveFeatures
+from serving.decider import Decider
+from serving.memory import Memory
+from serving.models import Model, Registry
+from serving.service import PERSONALIZATION, SERVICES, Service
+from serving.settings import ServingSettings
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(RuntimeError):
+    """The server cannot start; the text says what to do."""
+
+
+class Server:
+    """One process that answers."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        """Does nothing yet: see serve()."""
+        self.port = 0  # known once started
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._refused: set[str] = set()  # versions that must not serve
+        self._trouble = ""  # what was last logged about the registry
+
+    async def serve(self) -> None:
+        """Runs until stop(), SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self.stop)
+        await self.startup()
+        print(self.describe(), flush=True)
+        await self.main_loop()
+        await self.shutdown()
+
+    async def startup(self) -> None:
+        """Binds, opens the features, loads the champion; returns when calls are answered."""
+        self._grpc = self._bind()
+        live = await asyncio.to_thread(LiveFeatures, self._settings)
+        self.memory = Memory(live, self._settings)
+        self.memory.catalog = await self.memory.read_catalog()
+        self.decider = Decider(self.memory, self._settings)
+        self._registry = Registry(self._settings, self.memory.vocabulary)
+        self._health = health.aio.HealthServicer()
+        await self.refresh()
+        await self._start_answering()
+
+    def _bind(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self.port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            text = f"cannot listen on {address}: is another server running there? Try --port 0"
+            raise StartError(text) from error
+        return server
+
+    async def _start_answering(self) -> None:
+        service = Service(self.memory, self.decider, self._registry)
+        self._grpc.add_generic_rpc_handlers(service.handlers())
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        names = [each.full_name for each in SERVICES]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._grpc
+        )
+        for name in (health.OVERALL_HEALTH, *names):
+            ready = name != PERSONALIZATION or self.decider.model is not None
+            await self._health.set(name, SERVING if ready else NOT_SERVING)
+        await self._grpc.start()
+        # What start-up made stays: leaving it out of collections removes pauses of milliseconds.
+        gc.collect()
+        gc.freeze()
+
+    def describe(self) -> str:
+        """One line: where it listens and what it answers with."""
+        address = f"{self._settings.host}:{self.port}"
+        model = self.decider.model
+        if model is None:
+            return f"NO MODEL yet on {address}: recording; {self.decider.how_to_train}"
+        provider = model.scorer.provider
+        return f"SERVING on {address}: model {model.version} of {MODEL_NAME} on {provider}"
+
+    async def main_loop(self) -> None:
+        """Looks for a new champion now and then, until told to stop."""
+        while not self._stop.is_set():
+            try:
+                await asyncio.wait_for(self._stop.wait(), self._settings.refresh_s)
+            except TimeoutError:
+                await self.refresh()
+
+    async def refresh(self) -> None:
+        """Takes a new champion into use; one that must not serve is refused once and for all."""
+        try:
+            version = await asyncio.to_thread(self._registry.champion)
+            serving = self.decider.model.version if self.decider.model else None
+            if version is None or version == serving or version in self._refused:
+                return
+            await self._use(await asyncio.to_thread(self._registry.load, version))
+        except ArtefactError as error:
+            self._refused.add(str(version))
+            logger.error("model %s is refused: %s", version, error)
+        except (MlflowException, OSError) as error:
+            if str(error) != self._trouble:
+                logger.error("the model registry cannot be read: %s", error)
+            self._trouble = str(error)
+
+    async def _use(self, model: Model) -> None:
+        catalog = await self.memory.read_catalog(model.scorer.items)
+        if self.decider.model is not None:
+            logger.info("model %s serves from now on", model.version)
+        self.decider.use(model, catalog)
+        await self._health.set(PERSONALIZATION, SERVING)
+
+    def stop(self) -> None:
+        """Ends serve(), after the calls in flight."""
+        self._stop.set()
+
+    async def shutdown(self) -> None:
+        """Reports NOT_SERVING, finishes the calls in flight, closes the log."""
+        await self._health.enter_graceful_shutdown()
+        await self._grpc.stop(self._settings.grace_s)
+        await self.decider.close()
+        await self.memory.close()
+        gc.unfreeze()

@@ -1,0 +1,223 @@
+"""The service: the methods of the API, each from bytes to bytes.
+
+Requests are decoded here and not by gRPC, which would answer undecodable bytes with UNKNOWN and
+the name of a class of ours.
+"""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from interplay.v1 import catalog_service_pb2 as catalog_pb
+from interplay.v1 import customer_service_pb2 as customer_pb
+from interplay.v1 import model_service_pb2 as model_pb
+from interplay.v1 import personalization_service_pb2 as personalization_pb
+
+from features.interaction import Violation, check_customer, check_id, customer_key, shown
+from serving.batcher import BatchError
+from serving.decider import Decider
+from serving.door import Door, hint_s, interactions_of, items_of, question_of
+from serving.errors import (
+    DeadlineError,
+    InvalidError,
+    NotFoundError,
+    ServingError,
+    UnavailableError,
+    code_of,
+    trailers_of,
+)
+from serving.memory import Memory
+from serving.models import Registry
+from serving.replies import customer_reply, decision_reply, item_reply, model_message
+
+LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
+MAX_PAGE, DEFAULT_PAGE = 100, 20
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    service
+    for file in (personalization_pb, catalog_pb, customer_pb, model_pb)
+    for service in file.DESCRIPTOR.services_by_name.values()
+)
+PERSONALIZATION: str = personalization_pb.DESCRIPTOR.services_by_name[
+    "PersonalizationService"
+].full_name
+
+logger = logging.getLogger(__name__)
+Method = Callable[[Message, float], Awaitable[Message]]
+
+
+class Service:
+    """All methods of all services. `deadline` is in the loop's time."""
+
+    def __init__(self, memory: Memory, decider: Decider, registry: Registry) -> None:
+        """Answers with these."""
+        self._memory = memory
+        self._decider = decider
+        self._registry = registry
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """What a grpc.aio server needs to answer every method that the .proto files declare."""
+        return [
+            grpc.method_handlers_generic_handler(
+                service.full_name, {each.name: self._handler(each) for each in service.methods}
+            )
+            for service in SERVICES
+        ]
+
+    def _handler(self, declared: MethodDescriptor) -> grpc.RpcMethodHandler:
+        method = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower())
+        return grpc.unary_unary_rpc_method_handler(_from_bytes_to_bytes(declared, method))
+
+    async def record_interactions(
+        self, request: personalization_pb.RecordInteractionsRequest, deadline: float
+    ) -> personalization_pb.RecordInteractionsResponse:
+        """Durable first, then visible, then acknowledged."""
+        door = self._door()
+        interactions = interactions_of(request.interactions, door, least=1)
+        door.close()
+        appended = await self._memory.log(interactions, deadline=deadline)
+        try:
+            await self._memory.apply()
+        except BatchError as failure:
+            text = "the interactions are kept but do not count yet; writing them again is harmless"
+            raise UnavailableError(text) from failure
+        return personalization_pb.RecordInteractionsResponse(
+            accepted_count=appended.accepted_count, duplicate_count=appended.duplicate_count
+        )
+
+    async def decide_interaction(
+        self, request: personalization_pb.DecideInteractionRequest, deadline: float
+    ) -> personalization_pb.DecideInteractionResponse:
+        """Within the deadline hint, where that is shorter."""
+        hint, catalog = hint_s(request), self._memory.catalog
+        if hint is not None:
+            deadline = min(deadline, asyncio.get_running_loop().time() + hint)
+        question = question_of(request, self._door(), catalog=catalog, deadline=deadline)
+        async with asyncio.timeout_at(deadline):
+            return decision_reply(await self._decider.decide(question), catalog)
+
+    async def get_customer(
+        self, request: customer_pb.GetCustomerRequest, deadline: float
+    ) -> customer_pb.GetCustomerResponse:
+        """What is held on-line."""
+        ids = request.customer_id or None, request.anonymous_id or None
+        door = self._door()
+        door.note(check_customer(*ids))
+        door.close()
+        try:
+            history = await self._memory.read(customer_key(*ids), deadline=deadline)
+        except BatchError as failure:
+            raise UnavailableError("the features cannot be read now: try again") from failure
+        return customer_reply(history, self._memory.vocabulary, self._memory.catalog)
+
+    async def upsert_items(
+        self, request: catalog_pb.UpsertItemsRequest, deadline: float
+    ) -> catalog_pb.UpsertItemsResponse:
+        """All of them or none."""
+        items = items_of(request.items, self._door())
+        await self._memory.upsert_items(items)
+        return catalog_pb.UpsertItemsResponse(upserted_count=len(items))
+
+    async def delete_items(
+        self, request: catalog_pb.DeleteItemsRequest, deadline: float
+    ) -> catalog_pb.DeleteItemsResponse:
+        """Those that there are."""
+        door = self._door()
+        door.check_item_ids("item_ids", request.item_ids, 500, least=1)
+        door.close()
+        deleted = await self._memory.delete_items(list(request.item_ids))
+        return catalog_pb.DeleteItemsResponse(deleted_count=deleted)
+
+    async def get_item(
+        self, request: catalog_pb.GetItemRequest, deadline: float
+    ) -> catalog_pb.GetItemResponse:
+        """One item."""
+        door = self._door()
+        door.note(check_id("item_id", request.item_id, required=True))
+        door.close()
+        item = await self._memory.get_item(request.item_id)
+        if item is None:
+            text = f"item_id is {shown(request.item_id)}: the catalog holds no such item"
+            raise NotFoundError(text)
+        return item_reply(item)
+
+    async def get_model(
+        self, request: model_pb.GetModelRequest, deadline: float
+    ) -> model_pb.GetModelResponse:
+        """The model that answers, or one version."""
+        serving = self._decider.model
+        version = request.version or (serving.version if serving else "")
+        if not version:
+            raise NotFoundError("version is '': no model answers yet")
+        registered = await asyncio.to_thread(self._registry.describe, version)
+        return model_pb.GetModelResponse(model=model_message(registered, serving))
+
+    async def list_models(
+        self, request: model_pb.ListModelsRequest, deadline: float
+    ) -> model_pb.ListModelsResponse:
+        """A page of versions."""
+        door, size = self._door(), request.page_size
+        if not 0 <= size <= MAX_PAGE:
+            rule = f"must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}"
+            door.note([Violation("page_size", str(size), rule)])
+        door.close()
+        page = await asyncio.to_thread(
+            self._registry.page, size=size or DEFAULT_PAGE, token=request.page_token
+        )
+        serving = self._decider.model
+        return model_pb.ListModelsResponse(
+            models=[model_message(each, serving) for each in page.models],
+            next_page_token=page.next_token,
+        )
+
+    def _door(self) -> Door:
+        return Door(self._memory.vocabulary, datetime.now(UTC))
+
+
+def _from_bytes_to_bytes(
+    declared: MethodDescriptor, method: Method
+) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+    """The boundary: decodes, sets the deadline, and turns what goes wrong into a status."""
+    request_type = GetMessageClass(declared.input_type)
+
+    async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        try:
+            deadline = _deadline(context)
+            async with asyncio.timeout_at(deadline):
+                reply = await method(_decoded(request_type, data), deadline)
+            return reply.SerializeToString()
+        except TimeoutError:
+            error: ServingError = DeadlineError("the answer would have come after the deadline")
+        except ServingError as refusal:
+            error = refusal
+        except Exception:  # the RPC boundary: nothing internal leaves
+            error_id = uuid.uuid4().hex
+            logger.exception("%s failed; error id %s", declared.full_name, error_id)
+            text = f"internal error; the server's log tells more under the id {error_id}"
+            await context.abort(grpc.StatusCode.INTERNAL, text)
+        await context.abort(code_of(error), str(error), trailers_of(error))
+        raise AssertionError("abort raises")
+
+    return answer
+
+
+def _decoded(request_type: type[Message], data: bytes) -> Message:
+    try:
+        return request_type.FromString(data)
+    except DecodeError:
+        name = request_type.DESCRIPTOR.full_name
+        found = Violation("request", f"{len(data)} bytes", f"must be a serialized {name}")
+        raise InvalidError([found]) from None
+
+
+def _deadline(context: grpc.aio.ServicerContext) -> float:
+    remaining = context.time_remaining()
+    limit = LONGEST_CALL_S if remaining is None else min(remaining, LONGEST_CALL_S)
+    return asyncio.get_running_loop().time() + limit
