@@ -5,17 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from features.draining import drain
 from features.history import count
-from features.import_report import progressing, report
 from features.importing import import_reading
 from features.log import LogError
 from features.progress import counting
 from features.readers.formats import FORMATS, open_source
 from features.readers.reading import UnreadableSourceError
+from features.reporting import print_import, print_simulation
 from features.settings import FeatureSettings, Home, options
+from features.simulation.simulate import (
+    MIN_ITEMS,
+    Scenario,
+    SimulationError,
+    midnight_of,
+    simulate,
+)
 from features.vocabulary import Initiator, VocabularyError, load_vocabulary
 
 
@@ -32,16 +38,13 @@ def main() -> None:
 def import_command(path: Path, format: str | None, source: str | None, **settings: Any) -> None:
     """Imports the interactions of a file or folder; rows that break a rule go to a reject file."""
     chosen = FeatureSettings(**settings)
-    home = Home(chosen.home)
-    vocabulary = load_vocabulary(chosen.vocabulary)
-    try:
-        reading = progressing(open_source(path, format=format, source=source))
-        summary = import_reading(reading, home, vocabulary=vocabulary, now=datetime.now(UTC))
-    except UnreadableSourceError as error:
-        raise click.ClickException(str(error)) from error
-    console = Console(highlight=False, soft_wrap=True)
-    for each in report(summary, reading.source, count(home.history)):
-        console.print(each)
+    home, vocabulary = Home(chosen.home), load_vocabulary(chosen.vocabulary)
+    reading = open_source(path, format=format, source=source)
+    with counting(f"importing {path.name}", reading.row_count) as progress:
+        summary = import_reading(
+            reading, home, vocabulary=vocabulary, now=datetime.now(UTC), progress=progress
+        )
+    print_import(summary, reading.source, count(home.history))
 
 
 @main.command("apply")
@@ -90,8 +93,31 @@ def read_command(customer: str, **settings: Any) -> None:
     click.echo(f"{len(held)} interactions held of {customer!r}")
 
 
+@main.command("simulate")
+@click.option("--customers", type=click.IntRange(1, 10_000_000), default=2000, show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True)
+@click.option("--items", type=click.IntRange(MIN_ITEMS, 1_000_000), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="day (UTC) before which the history ends; today if absent: name it to get the same again",
+)
+@options(FeatureSettings)
+def simulate_command(
+    until: datetime | None, home: Path, vocabulary: Path, max_records: int, **numbers: int
+) -> None:
+    """Makes up a shop, its customers, and their history with known ground truth."""
+    scenario = Scenario(until=midnight_of(until or datetime.now(UTC)), **numbers)
+    with counting("simulating", scenario.days) as progress:
+        done = simulate(
+            scenario, Home(home), vocabulary=load_vocabulary(vocabulary), progress=progress
+        )
+    print_simulation(scenario, done)
+
+
 if __name__ == "__main__":
     try:
         main(prog_name="python -m features")
-    except (VocabularyError, LogError, OSError) as error:
+    except (UnreadableSourceError, SimulationError, VocabularyError, LogError, OSError) as error:
         raise SystemExit(f"Error: {error}") from error

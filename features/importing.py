@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,9 +48,14 @@ class Summary:
 
 
 def import_reading(
-    reading: Reading, home: Home, *, vocabulary: Vocabulary, now: datetime
+    reading: Reading,
+    home: Home,
+    *,
+    vocabulary: Vocabulary,
+    now: datetime,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Summary:
-    """Writes what the reading gives to history, items and a reject file.
+    """Writes what a reading gives to history, items and a reject file; tells `progress` the rows.
 
     Cut off at any moment, it is simply done again: what was written by then is a duplicate.
     """
@@ -58,7 +63,7 @@ def import_reading(
     with RejectFile(home.rejects, reading.source) as rejects:
         chunks = (
             _lawful(chunk, rejects, summary, vocabulary=vocabulary, now=now)
-            for chunk in reading.chunks
+            for chunk in _telling(reading.chunks, progress)
         )
         for part in _parts(chunks):
             fresh = without_known(home.history, part)
@@ -67,6 +72,12 @@ def import_reading(
         summary.reasons = rejects.reasons
         summary.reject_file = rejects.path if rejects.reasons else None
     return summary
+
+
+def _telling(chunks: Iterable[Chunk], progress: Callable[[int], None]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
+        progress(len(chunk.interactions) + chunk.untranslated)
 
 
 def _lawful(
@@ -78,9 +89,8 @@ def _lawful(
     for place, rules in broken.items():
         row = int(chunk.rows[place])
         rejects.add(_reject(chunk.file, row, each) for each in rules)
-    untranslated = len({each.row for each in chunk.rejects})
-    summary.read += len(chunk.interactions) + untranslated
-    summary.rejected += len(broken) + untranslated
+    summary.read += len(chunk.interactions) + chunk.untranslated
+    summary.rejected += len(broken) + chunk.untranslated
     kept = np.ones(len(chunk.interactions), bool)
     kept[list(broken)] = False
     lawful = chunk.interactions.filter(kept)

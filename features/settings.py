@@ -34,6 +34,11 @@ class Home:
         return self.path / "rejects"
 
     @cached_property
+    def truth(self) -> Path:
+        """What a simulation knows of its customers and items, beside what it shows."""
+        return self.path / "truth"
+
+    @cached_property
     def log(self) -> Path:
         """The durable log and the catalog (SQLite)."""
         return self.path / "log.db"

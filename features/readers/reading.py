@@ -36,6 +36,11 @@ class Chunk:
     file: str
     rejects: Sequence[Reject] = ()  # rows that could not be translated
 
+    @property
+    def untranslated(self) -> int:
+        """How many rows `interactions` lacks."""
+        return len({each.row for each in self.rejects})
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -1,0 +1,77 @@
+"""What an import and a simulation print when they have ended: aligned figures."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rich.console import Console
+
+from features.importing import Summary
+from features.simulation.simulate import Scenario, Simulated
+
+REASONS_SHOWN = 10
+LABEL, NUMBER = 22, 14  # widths
+
+
+def print_import(summary: Summary, source: str, held: int) -> None:
+    """Prints what became of each row; `held` interactions are in the history now."""
+    _title(f"Imported {source}")
+    _print(
+        {
+            "rows read": summary.read,
+            "accepted": summary.accepted,
+            "duplicate": summary.duplicate,
+            "rejected": summary.rejected,
+            "history holds now": held,
+        }.items()
+    )
+    if summary.types:
+        _title("In the rows that may enter")
+        _print(_content(summary))
+    if summary.reject_file:
+        _print_rejects(summary)
+
+
+def print_simulation(scenario: Scenario, done: Simulated) -> None:
+    """Prints what was made up, and how fast."""
+    _title("Simulated")
+    first, last = f"{scenario.start:%Y-%m-%d}", f"{scenario.until:%Y-%m-%d}"
+    _print({"customers": scenario.customers, "items": scenario.items}.items())
+    _print({"days": scenario.days, "first day": first, "until": last}.items())
+    _print({"interactions": done.written, "interactions a second": round(done.rate)}.items())
+    _title("By type")
+    _print(_descending(done.types))
+
+
+def _content(summary: Summary) -> Iterator[tuple[str, object]]:
+    yield "customers", len(summary.customers)
+    yield "items", summary.items
+    yield "items new or changed", summary.items_written
+    yield "first", f"{summary.first_time:%Y-%m-%d %H:%M}"
+    yield "last", f"{summary.last_time:%Y-%m-%d %H:%M}"
+    yield from _descending(summary.types)
+
+
+def _print_rejects(summary: Summary) -> None:
+    _title("Rejected because")
+    for (name, rule), count in summary.reasons.most_common(REASONS_SHOWN):
+        _line(f"{count:>{NUMBER},}  {name}: {rule}"[:100])
+    if summary.items_rejected:
+        _line(f"{summary.items_rejected:>{NUMBER},}  items, of all these")
+    _line(f"Each of them, with row and value, stands in {summary.reject_file}")
+
+
+def _descending(counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _title(text: str) -> None:
+    Console(highlight=False).print(f"\n[bold]{text}[/]")
+
+
+def _print(rows: Iterable[tuple[str, object]]) -> None:
+    for label, value in rows:
+        shown = f"{value:,}" if isinstance(value, int) else str(value)
+        _line(f"{label:{LABEL}}{shown:>{NUMBER + 2}}")
+
+
+def _line(text: str) -> None:
+    Console(highlight=False, soft_wrap=True).print(f"  {text}", markup=False)
