@@ -90,14 +90,14 @@ counts (
 """
 
 
-def graph(item_count: int, vocabulary: Vocabulary) -> onnx.ModelProto:
+def graph(item_count: int, vocabulary: Vocabulary, *, bias: float) -> onnx.ModelProto:
     """The graph that the docstring describes, with the contract's names and types."""
     codes = [vocabulary.types[name].code for name in vocabulary.predicted]
     text = GRAPH.format(
         V=item_count,
         T=len(codes),
         rows=", ".join(str(FIRST_ITEM_ROW + index) for index in range(item_count)),
-        bias=", ".join(str(-0.01 * index) for index in range(item_count)),
+        bias=", ".join(str(bias * index) for index in range(item_count)),
         codes=", ".join(map(str, codes)),
         channels=OTHER_CHANNEL_CODE,
         zeros=", ".join(["0"] * OTHER_CHANNEL_CODE),
@@ -105,11 +105,13 @@ def graph(item_count: int, vocabulary: Vocabulary) -> onnx.ModelProto:
     return onnx.parser.parse_model(text)
 
 
-def write_artefact(directory: Path, *, item_ids: tuple[str, ...] = ITEM_IDS) -> Path:
-    """A whole artefact."""
+def write_artefact(
+    directory: Path, *, item_ids: tuple[str, ...] = ITEM_IDS, bias: float = -0.01
+) -> Path:
+    """A whole artefact; without bias, items that were named equally often are tied."""
     vocabulary = load_vocabulary()
     directory.mkdir(parents=True)
-    onnx.save(graph(len(item_ids), vocabulary), directory / "model.onnx")
+    onnx.save(graph(len(item_ids), vocabulary, bias=bias), directory / "model.onnx")
     contract = Contract(
         schema_version=SCHEMA_VERSION,
         vocabulary_digest=vocabulary.digest,

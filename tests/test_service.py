@@ -1,0 +1,529 @@
+"""The service over a real channel: good, bad and undecodable input, and what it degrades to."""
+
+import asyncio
+import itertools
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.status_pb2 import Status
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from interplay.v1.catalog_service_pb2 import (
+    DeleteItemsRequest,
+    GetItemRequest,
+    Item,
+    UpsertItemsRequest,
+)
+from interplay.v1.customer_service_pb2 import GetCustomerRequest
+from interplay.v1.interaction_pb2 import INITIATOR_COMPANY, INITIATOR_CUSTOMER, Interaction, Money
+from interplay.v1.model_service_pb2 import ListModelsRequest
+from interplay.v1.personalization_service_pb2 import (
+    DEGRADATION_LEVEL_NONE,
+    DEGRADATION_LEVEL_POPULARITY,
+    DEGRADATION_LEVEL_WITHOUT_FEATURES,
+    DecideInteractionRequest,
+    DecideInteractionResponse,
+    RecordInteractionsRequest,
+)
+from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
+
+from features.settings import Home
+from serving.server import Server, StartError
+from tests.artefacts import publish, write_artefact
+from tests.running import Running, add_items
+
+NEW_YEAR = 1767225600  # 2026-01-01
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("home")
+    add_items(path)
+    publish(Home(path), write_artefact(tmp_path_factory.mktemp("model") / "artefact"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def running(home: Path) -> Iterator[Running]:
+    with Running(home) as server:
+        yield server
+
+
+@pytest.fixture
+def customer() -> str:
+    """A customer nobody else asks about."""
+    return f"customer-{next(numbers)}"
+
+
+def viewed(customer_id: str, item_id: str, **changes: Any) -> Interaction:
+    fields = {
+        "interaction_id": f"view-{next(numbers)}",
+        "source": "test",
+        "customer_id": customer_id,
+        "type": "view",
+        "channel": "app",
+        "item_id": item_id,
+        "event_time": Timestamp(seconds=NEW_YEAR + next(numbers)),
+    }
+    return Interaction(**(fields | changes))
+
+
+def record(running: Running, *interactions: Interaction) -> tuple[int, int]:
+    request = RecordInteractionsRequest(interactions=interactions)
+    reply = running.personalization.RecordInteractions(request)
+    return reply.accepted_count, reply.duplicate_count
+
+
+def decide(running: Running, customer_id: str, **fields: Any) -> DecideInteractionResponse:
+    request = DecideInteractionRequest(customer_id=customer_id, **({"channel": "web"} | fields))
+    return running.personalization.DecideInteraction(request)
+
+
+def offered(reply: DecideInteractionResponse) -> list[str]:
+    return [each.item_id for each in reply.candidates]
+
+
+def test_an_unknown_customer_is_a_new_one(running: Running, customer: str) -> None:
+    reply = decide(running, customer, k=3)
+    assert offered(reply) == ["apple", "bread", "cheese"]
+    assert [each.name for each in reply.candidates] == ["Apple", "Bread", "Cheese"]
+    assert reply.model_version == "1"
+    assert reply.freshness.interactions_seen == 0
+    assert not reply.freshness.HasField("newest_event_time")
+    assert reply.freshness.degradation_level == DEGRADATION_LEVEL_NONE
+    assert (reply.intents[0].type, len(reply.intents)) == ("silence", 13)
+    assert sum(each.probability for each in reply.intents) == pytest.approx(1)
+
+
+def test_a_recorded_interaction_changes_the_next_answer_in_another_channel(
+    running: Running, customer: str
+) -> None:
+    assert record(running, viewed(customer, "eggs"), viewed(customer, "eggs")) == (2, 0)
+    newest = viewed(customer, "eggs", type="purchase", channel="store")
+    assert record(running, newest) == (1, 0)
+    reply = decide(running, customer, k=2, channel="contact-center")
+    assert offered(reply) == ["eggs", "apple"]
+    assert reply.intents[0].type == "view"
+    assert reply.freshness.interactions_seen == 3
+    assert reply.freshness.newest_event_time == newest.event_time
+    eggs = reply.candidates[0]
+    assert sum(each.probability for each in eggs.intents) == pytest.approx(eggs.score)
+    assert [each.type for each in eggs.intents[:2]] == ["view", "purchase"]
+    assert 0 < eggs.score < 1
+
+
+def test_every_decision_has_a_name_of_its_own(running: Running, customer: str) -> None:
+    assert len({decide(running, customer).decision_id for _ in range(3)}) == 3
+
+
+def test_interactions_that_come_along_count_in_the_same_answer(
+    running: Running, customer: str
+) -> None:
+    along = [viewed("", "dates"), viewed(customer, "dates")]
+    reply = decide(running, customer, k=1, interactions=along)
+    assert offered(reply) == ["dates"]
+    assert reply.freshness.interactions_seen == 2
+    assert decide(running, customer).freshness.interactions_seen == 2
+    again = decide(running, customer, interactions=along)
+    assert again.freshness.interactions_seen == 2
+
+
+def test_interactions_of_a_device_count_for_the_customer_who_brings_it(
+    running: Running, customer: str
+) -> None:
+    along = [viewed("", "dates", anonymous_id="device")]
+    reply = decide(running, customer, anonymous_id="device", interactions=along)
+    assert reply.freshness.interactions_seen == 1
+
+
+def test_writing_twice_is_writing_once(running: Running, customer: str) -> None:
+    once, other = viewed(customer, "eggs"), viewed(customer, "flour")
+    assert record(running, once, once) == (1, 1)
+    assert record(running, other, once) == (1, 1)
+    assert decide(running, customer).freshness.interactions_seen == 2
+
+
+def test_only_what_fits_the_model_is_seen(running: Running, customer: str) -> None:
+    record(running, *(viewed(customer, "eggs") for _ in range(9)))
+    assert decide(running, customer).freshness.interactions_seen == 8
+
+
+def test_excluded_items_do_not_appear(running: Running, customer: str) -> None:
+    reply = decide(running, customer, k=2, excluded_item_ids=["apple", "cheese", "unheard-of"])
+    assert offered(reply) == ["bread", "dates"]
+
+
+def test_candidates_compete_alone(running: Running, customer: str) -> None:
+    wanted = ["flour", "dates", "bread", "unheard-of"]
+    reply = decide(running, customer, candidate_item_ids=wanted, excluded_item_ids=["bread"])
+    assert offered(reply) == ["dates", "flour"]
+    assert offered(decide(running, customer, candidate_item_ids=["unheard-of"])) == []
+
+
+def test_more_than_there_is_gives_what_there_is(running: Running, customer: str) -> None:
+    assert len(decide(running, customer, k=100).candidates) == 6
+
+
+def test_items_come_and_go_at_once(running: Running, customer: str) -> None:
+    price = Money(currency_code="EUR", amount=2.5)
+    bread = Item(item_id="bread", name="Rye", price=price, tags=["new"], unavailable=True)
+    running.catalog.UpsertItems(UpsertItemsRequest(items=[bread]))
+    assert running.catalog.GetItem(GetItemRequest(item_id="bread")).item == bread
+    assert offered(decide(running, customer, k=2)) == ["apple", "cheese"]
+    deleting = DeleteItemsRequest(item_ids=["apple", "unheard-of"])
+    assert running.catalog.DeleteItems(deleting).deleted_count == 1
+    with pytest.raises(grpc.RpcError) as absent:
+        running.catalog.GetItem(GetItemRequest(item_id="apple"))
+    assert absent.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "'apple'" in absent.value.details()
+    assert offered(decide(running, customer, k=2)) == ["cheese", "dates"]
+    back = [Item(item_id="bread", name="Bread"), Item(item_id="apple", name="Apple")]
+    assert running.catalog.UpsertItems(UpsertItemsRequest(items=back)).upserted_count == 2
+    assert offered(decide(running, customer, k=2)) == ["apple", "bread"]
+
+
+def test_the_customer_sees_what_is_held(running: Running) -> None:
+    assert not running.customers.GetCustomer(GetCustomerRequest(customer_id="new")).interactions
+    anonymous = {"anonymous_id": "device-7", "channel": "kiosk"}
+    money = Money(currency_code="EUR", amount=20)
+    record(running, viewed("", "eggs", type="purchase", money=money, **anonymous))
+    record(running, viewed("", "unheard-of", initiator=INITIATOR_COMPANY, **anonymous))
+    request = GetCustomerRequest(anonymous_id="device-7")
+    newest, oldest = running.customers.GetCustomer(request).interactions
+    assert (newest.type, newest.channel, newest.item_id) == ("view", "other", "")
+    assert newest.initiator == INITIATOR_COMPANY
+    assert (oldest.type, oldest.item_id, oldest.item_name) == ("purchase", "eggs", "Eggs")
+    assert oldest.initiator == INITIATOR_CUSTOMER
+    assert oldest.approximate_amount == pytest.approx(20, rel=0.06)
+    assert NEW_YEAR < oldest.event_time.seconds < newest.event_time.seconds
+
+
+GOOD = viewed("ada", "eggs")
+LONG = "x" * 129
+NAN = float("nan")
+
+
+def changed(**changes: Any) -> RecordInteractionsRequest:
+    fields = {each.name: value for each, value in GOOD.ListFields()}
+    return RecordInteractionsRequest(interactions=[GOOD, Interaction(**(fields | changes))])
+
+
+def asked(**fields: Any) -> DecideInteractionRequest:
+    return DecideInteractionRequest(**({"customer_id": "ada", "channel": "web"} | fields))
+
+
+BAD = [
+    (changed(type="stare"), "interactions[1].type", "'stare'", "unknown interaction type; known"),
+    (changed(source=""), "interactions[1].source", "''", "must not be empty"),
+    (changed(interaction_id=LONG), "interactions[1].interaction_id", "'xxx", "limit is 128"),
+    (changed(customer_id=""), "interactions[1].customer_id", "''", "is required"),
+    (changed(item_id=LONG), "interactions[1].item_id", "'xxx", "is 129 bytes; the limit is 128"),
+    (changed(channel="Web"), "interactions[1].channel", "'Web'", "kebab-case"),
+    (changed(initiator=7), "interactions[1].initiator", "'7'", "CUSTOMER or COMPANY"),
+    (changed(quantity=NAN), "interactions[1].quantity", "nan", "from 0 to 1e+09"),
+    (changed(position=-1), "interactions[1].position", "-1", "from 0 to 1000"),
+    (changed(attributes={"a": "b" * 257}), "interactions[1].attributes['a']", "'bb", "is 256"),
+    (
+        changed(type="purchase", money=Money(amount=NAN, currency_code="EUR")),
+        "interactions[1].money.amount",
+        "nan",
+        "from 0 to 1e+12",
+    ),
+    (
+        changed(type="purchase", money=Money(amount=-1, currency_code="EUR")),
+        "interactions[1].money.amount",
+        "-1.0",
+        "from 0 to 1e+12",
+    ),
+    (
+        changed(type="purchase", money=Money(amount=1)),
+        "interactions[1].money.currency_code",
+        "''",
+        "three capital letters",
+    ),
+    (
+        changed(money=Money(amount=1, currency_code="EUR")),
+        "interactions[1].money",
+        "1.0",
+        "view is no transaction",
+    ),
+    (
+        changed(event_time=Timestamp(seconds=4102444800)),
+        "interactions[1].event_time",
+        "2100-01-01",
+        "5 minutes after now",
+    ),
+    (changed(event_time=Timestamp(seconds=1)), "interactions[1].event_time", "1970", "year 2000"),
+    (
+        changed(event_time=Timestamp(seconds=2**60)),
+        "interactions[1].event_time",
+        "1152921504606846976 s",
+        "valid Timestamp",
+    ),
+    (changed(event_time=None), "interactions[1].event_time", "not set", "is required"),
+    (RecordInteractionsRequest(), "interactions", "0 entries", "must be 1 to 500 entries"),
+    (
+        RecordInteractionsRequest(interactions=[GOOD] * 501),
+        "interactions",
+        "501 entries",
+        "must be 1 to 500 entries",
+    ),
+    (asked(customer_id=""), "customer_id", "''", "customer_id or anonymous_id is required"),
+    (asked(customer_id=LONG), "customer_id", "'xxx", "is 129 bytes; the limit is 128"),
+    (asked(channel=""), "channel", "''", "kebab-case"),
+    (asked(placement="x" * 65), "placement", "'xxx", "is 65 bytes; the limit is 64"),
+    (asked(k=101), "k", "101", "must be 1 to 100"),
+    (asked(k=-1), "k", "-1", "must be 1 to 100"),
+    (asked(candidate_item_ids=["a"] * 1001), "candidate_item_ids", "1001 entries", "to 1000"),
+    (asked(excluded_item_ids=["a"] * 501), "excluded_item_ids", "501 entries", "to 500"),
+    (asked(excluded_item_ids=["a", ""]), "excluded_item_ids[1]", "''", "must not be empty"),
+    (
+        asked(candidate_item_ids=["apple", "unheard-of"], strict_item_ids=True),
+        "candidate_item_ids[1]",
+        "'unheard-of'",
+        "unknown item",
+    ),
+    (
+        asked(excluded_item_ids=["unheard-of"], strict_item_ids=True),
+        "excluded_item_ids[0]",
+        "'unheard-of'",
+        "unknown item",
+    ),
+    (
+        asked(interactions=[viewed("bob", "eggs")]),
+        "interactions[0].customer_id",
+        "'bob'",
+        "must be the customer_id of the request, 'ada', or left out",
+    ),
+    (
+        asked(interactions=[viewed("", "eggs", anonymous_id="device")]),
+        "interactions[0].anonymous_id",
+        "'device'",
+        "must be the anonymous_id of the request",
+    ),
+    (asked(interactions=[viewed("ada", "eggs", type="")]), "interactions[0].type", "''", "known"),
+    (asked(deadline_hint=Duration(seconds=-1)), "deadline_hint", "-1 s", "more than 0"),
+    (asked(deadline_hint=Duration()), "deadline_hint", "0 s", "more than 0"),
+    (UpsertItemsRequest(), "items", "0 entries", "must be 1 to 500 entries"),
+    (UpsertItemsRequest(items=[Item()]), "items[0].item_id", "''", "must not be empty"),
+    (
+        UpsertItemsRequest(items=[Item(item_id="a", price=Money(amount=1))]),
+        "items[0].price.currency_code",
+        "''",
+        "three capital letters",
+    ),
+    (DeleteItemsRequest(), "item_ids", "0 entries", "must be 1 to 500 entries"),
+    (DeleteItemsRequest(item_ids=["\n"]), "item_ids[0]", r"'\n'", "control characters"),
+    (GetItemRequest(item_id=LONG), "item_id", "'xxx", "limit is 128"),
+    (GetCustomerRequest(), "customer_id", "''", "customer_id or anonymous_id is required"),
+    (ListModelsRequest(page_size=101), "page_size", "101", "must be 1 to 100"),
+    (ListModelsRequest(page_token="?"), "page_token", "'?'", "next_page_token"),
+]
+
+METHODS = {
+    "RecordInteractionsRequest": "PersonalizationService/RecordInteractions",
+    "DecideInteractionRequest": "PersonalizationService/DecideInteraction",
+    "UpsertItemsRequest": "CatalogService/UpsertItems",
+    "DeleteItemsRequest": "CatalogService/DeleteItems",
+    "GetItemRequest": "CatalogService/GetItem",
+    "GetCustomerRequest": "CustomerService/GetCustomer",
+    "GetModelRequest": "ModelService/GetModel",
+    "ListModelsRequest": "ModelService/ListModels",
+}
+
+
+def refused(running: Running, method: str, data: bytes) -> grpc.RpcError:
+    call = running.channel.unary_unary(f"/interplay.v1.{method}")
+    with pytest.raises(grpc.RpcError) as error:
+        call(data)
+    return error.value
+
+
+def violations(error: grpc.RpcError) -> dict[str, str]:
+    status, bad = Status(), BadRequest()
+    status.ParseFromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+    for each in status.details:
+        each.Unpack(bad)
+    return {each.field: each.description for each in bad.field_violations}
+
+
+@pytest.mark.parametrize(("request_", "field", "value", "rule"), BAD, ids=[b[1] for b in BAD])
+def test_bad_input_is_refused_with_field_value_and_limit(
+    running: Running, request_: Any, field: str, value: str, rule: str
+) -> None:
+    name = request_.DESCRIPTOR.name
+    error = refused(running, METHODS[name], request_.SerializeToString())
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    shown, _, told = violations(error)[field].partition(": ")
+    assert shown.startswith(value)
+    assert rule in told
+    assert field in error.details()
+
+
+def test_nothing_of_a_bad_batch_is_written(running: Running, customer: str) -> None:
+    with pytest.raises(grpc.RpcError):
+        record(running, viewed(customer, "eggs"), viewed(customer, "eggs", type="stare"))
+    assert decide(running, customer).freshness.interactions_seen == 0
+
+
+def test_every_violation_is_told(running: Running) -> None:
+    request = asked(k=999, channel="?", candidate_item_ids=[""])
+    error = refused(running, METHODS["DecideInteractionRequest"], request.SerializeToString())
+    assert set(violations(error)) == {"k", "channel", "candidate_item_ids[0]"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_undecodable_bytes_are_refused_without_internals(running: Running, name: str) -> None:
+    error = refused(running, METHODS[name], b"\xff\xff\xff")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.details() == f"request is 3 bytes: must be a serialized interplay.v1.{name}"
+
+
+def test_an_unknown_method_is_unimplemented(running: Running) -> None:
+    error = refused(running, "PersonalizationService/Guess", b"")
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_model_that_cannot_run_leaves_popularity(running: Running, customer: str) -> None:
+    record(running, viewed(customer, "eggs"))
+    reply = decide(running, customer, channel="kiosk", k=2, excluded_item_ids=["eggs"])
+    assert offered(reply) == ["flour", "dates"]
+    assert reply.freshness.degradation_level == DEGRADATION_LEVEL_POPULARITY
+    assert reply.freshness.interactions_seen == 0
+    reply = decide(running, customer, channel="hologram", k=2)
+    assert offered(reply) == ["cheese", "bread"]
+    assert (reply.candidates[0].score, list(reply.intents)) == (0, [])
+
+
+def health(running: Running, service: str) -> int:
+    status: int = HealthStub(running.channel).Check(HealthCheckRequest(service=service)).status
+    return status
+
+
+@pytest.mark.parametrize("service", ["", "PersonalizationService", "ModelService"])
+def test_health_is_serving(running: Running, service: str) -> None:
+    name = f"interplay.v1.{service}" if service else ""
+    assert health(running, name) == HealthCheckResponse.SERVING
+
+
+def test_a_client_deadline_holds(running: Running, home: Path, customer: str) -> None:
+    with locked(home), pytest.raises(grpc.RpcError) as late:
+        request = RecordInteractionsRequest(interactions=[viewed(customer, "eggs")])
+        running.personalization.RecordInteractions(request, timeout=0.1)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_deadline_hint_holds(running: Running, home: Path, customer: str) -> None:
+    hint = Duration(nanos=50_000_000)
+    with locked(home), pytest.raises(grpc.RpcError) as late:
+        decide(running, customer, deadline_hint=hint, interactions=[viewed(customer, "eggs")])
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert late.value.details() == "the answer would have come after the deadline"
+
+
+class locked:  # noqa: N801  reads as a statement
+    """Keeps the server from writing its log, as another writer would."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = Home(home).log
+
+    def __enter__(self) -> None:
+        self._database = sqlite3.connect(self._path, isolation_level=None)
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *error: object) -> None:
+        self._database.execute("ROLLBACK")
+        self._database.close()
+
+
+def test_a_full_queue_refuses_with_a_time_to_retry(tmp_path: Path) -> None:
+    with Running(tmp_path, max_batch=1, max_queue=1) as running:
+        assert health(running, "interplay.v1.PersonalizationService") == (
+            HealthCheckResponse.NOT_SERVING
+        )
+        assert record(running, viewed("ada", "eggs")) == (1, 0)  # there is a log now
+        with ThreadPoolExecutor(3) as callers:
+            with locked(tmp_path):
+                # One call waits for the lock, one in the queue, and one is one too many.
+                calls = [callers.submit(record, running, viewed("ada", "eggs")) for _ in range(3)]
+                (refused,), waiting = wait(calls, return_when=FIRST_COMPLETED)
+                error = refused.exception()
+                assert isinstance(error, grpc.RpcError)
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert int(dict(error.trailing_metadata())["grpc-retry-pushback-ms"]) >= 1
+            assert [each.result() for each in waiting] == [(1, 0), (1, 0)]
+
+
+def test_lost_features_and_a_lost_log_are_told_apart(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    add_items(home)
+    publish(Home(home), write_artefact(tmp_path / "artefact"))
+    with Running(home) as running:
+        record(running, viewed("ada", "eggs"))
+        drop_tables(Home(home).online)
+        reply = decide(running, "ada", k=1, interactions=[viewed("ada", "dates")])
+        assert offered(reply) == ["dates"]
+        assert reply.freshness.degradation_level == DEGRADATION_LEVEL_WITHOUT_FEATURES
+        assert reply.freshness.interactions_seen == 1
+        with pytest.raises(grpc.RpcError) as unreadable:
+            running.customers.GetCustomer(GetCustomerRequest(customer_id="ada"))
+        assert unreadable.value.code() is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises(grpc.RpcError) as kept:
+            record(running, viewed("ada", "eggs"))
+        assert kept.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "kept but do not count yet" in kept.value.details()
+
+        drop_tables(Home(home).log)
+        with pytest.raises(grpc.RpcError) as lost:
+            record(running, viewed("ada", "eggs"))
+        assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "nothing was kept" in lost.value.details()
+        with pytest.raises(grpc.RpcError) as internal:
+            running.catalog.GetItem(GetItemRequest(item_id="eggs"))
+        assert internal.value.code() is grpc.StatusCode.INTERNAL
+        assert internal.value.details().startswith("internal error; the server's log tells more")
+
+
+def drop_tables(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        for (name,) in database.execute(query).fetchall():
+            database.execute(f'DROP TABLE "{name}"')
+    database.close()
+
+
+def test_the_program_serves_what_was_recorded_until_told_to_stop(
+    running: Running, home: Path, customer: str
+) -> None:
+    record(running, viewed(customer, "flour"))
+    command = [sys.executable, "-m", "serving", "--home", str(home), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.endswith("model 1 of interplay on CPUExecutionProvider\n")
+        with grpc.insecure_channel(line.split()[2].rstrip(":")) as channel:
+            stub = PersonalizationServiceStub(channel)
+            along = asked(customer_id=customer, interactions=[viewed("", "flour")])
+            assert stub.DecideInteraction(along).freshness.interactions_seen == 2
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert decide(running, customer).freshness.interactions_seen == 2
+
+
+def test_a_taken_port_is_told(running: Running) -> None:
+    settings = replace(running.settings, port=running.server.port)
+    with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{settings.port}"):
+        asyncio.run(Server(settings).startup())
