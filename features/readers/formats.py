@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-from features.readers import online_retail, tmall
+from features.readers import complete_journey, online_retail, tmall
 from features.readers.reading import Reading, UnreadableSourceError
 
 FORMATS = {
     "tmall": tmall.read,
     "online-retail": online_retail.read,
+    "complete-journey": complete_journey.read,
 }
 NAMES = {
     tmall.FILE: "tmall",
     online_retail.FILE: "online-retail",
+    complete_journey.MARK: "complete-journey",
 }
 
 

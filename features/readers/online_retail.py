@@ -81,7 +81,6 @@ def _interactions(table: pa.Table, *, source: str, ids: pa.Array) -> pa.Table:
     returned = pc.starts_with(table["InvoiceNo"], "C")
     quantity = pc.if_else(returned, pc.negate(table["Quantity"]), table["Quantity"])
     customers = table["CustomerID"].cast(pa.string())
-    minutes = table["InvoiceDate"].cast(pa.int64()).to_numpy()
     return as_interactions(
         {
             "source": source,
@@ -92,7 +91,7 @@ def _interactions(table: pa.Table, *, source: str, ids: pa.Array) -> pa.Table:
             "type": pc.if_else(returned, "return", "purchase"),
             "channel": "web",
             "item_id": table["StockCode"],
-            "event_time": in_file_order(customers, minutes, {}),
+            "event_time": in_file_order(customers, table["InvoiceDate"], {}),
             "quantity": quantity,
             "amount": pc.round(pc.multiply(quantity, table["UnitPrice"]), 4),
             "currency": CURRENCY,

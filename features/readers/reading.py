@@ -7,7 +7,9 @@ all others are judged by the one check of features.interaction.
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,7 @@ ROWS_A_CHUNK = 50_000
 TICK_US = 4_000  # just above the 1/256 s of a packed record
 SECOND_US = 1_000_000
 Seen = dict[tuple[str | None, int], int]
+Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 class UnreadableSourceError(ValueError):
@@ -52,9 +55,7 @@ class Reading:
     row_count: int | None = None  # where known beforehand
 
 
-def as_interactions(
-    columns: Mapping[str, pa.Array | pa.ChunkedArray | str], length: int
-) -> pa.Table:
+def as_interactions(columns: Mapping[str, Column | str], length: int) -> pa.Table:
     """Rows of SCHEMA: each column an array, a text that all rows share, or absent (null)."""
     arrays = []
     for each in SCHEMA:
@@ -68,7 +69,7 @@ def as_interactions(
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def as_items(columns: Mapping[str, pa.Array | pa.ChunkedArray | str]) -> pa.Table:
+def as_items(columns: Mapping[str, Column | str]) -> pa.Table:
     """Rows of ITEM_SCHEMA: item_id, and of the others what is known of them."""
     length = len(columns["item_id"])
     unknown = {"name": "", "category": "", "brand": "", "unavailable": False, "tags": []}
@@ -105,29 +106,32 @@ def position_ids(table: pa.Table, rows: np.ndarray) -> pa.Array:
     return pa.array([f"{row}-{digest:08x}" for row, digest in zip(rows, digests, strict=True)])
 
 
-def in_file_order(customers: pa.Array | pa.ChunkedArray, times: np.ndarray, seen: Seen) -> pa.Array:
-    """Times (int64 microseconds) such that each customer's rows of one time keep the file's order.
+def in_file_order(customers: Column, times: Column, seen: Seen) -> pa.Array:
+    """Times such that each customer's rows of one time keep the order of the file.
 
     A file that knows the day, minute or second but no finer gives many rows one time; each then
     lies 4 ms, one tick of a record, after the one before. Times finer than a second stay.
     `seen` counts the rows of earlier chunks of the same file, and is brought up to date.
     """
-    column = customers.combine_chunks() if isinstance(customers, pa.ChunkedArray) else customers
-    encoded = pc.dictionary_encode(column, null_encoding="encode")
-    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    order = np.lexsort((times, codes))
-    changes = np.diff(codes[order], prepend=-1) | np.diff(times[order], prepend=-1)
+    given = _whole(times).cast(pa.timestamp("us"))
+    times_N = pc.fill_null(given.cast(pa.int64()), 0).to_numpy()
+    encoded = pc.dictionary_encode(_whole(customers), null_encoding="encode")
+    codes_N, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    order = np.lexsort((times_N, codes_N))  # stable: within customer and time by row
+    changes = np.diff(codes_N[order], prepend=-1) | np.diff(times_N[order], prepend=-1)
     starts = np.flatnonzero(changes)
-    sizes = np.diff(starts, append=len(times))
-    keys = [(names[codes[at]], int(times[at])) for at in order[starts]]
+    sizes = np.diff(starts, append=len(order))
+    firsts = order[starts]
+    coarse = times_N[firsts] % SECOND_US == 0
+    keys = [(names[codes_N[at]], int(times_N[at])) for at in firsts]
     earlier = np.array([seen.get(key, 0) for key in keys], np.int64)
-    coarse = times[order[starts]] % SECOND_US == 0
-    seen.update(
-        (key, count)
-        for key, count, kept in zip(keys, (earlier + sizes).tolist(), coarse, strict=True)
-        if kept
-    )
-    ordinals = np.arange(len(times)) - np.repeat(starts - earlier, sizes)
-    spread = np.empty_like(times)
-    spread[order] = times[order] + np.where(np.repeat(coarse, sizes), ordinals * TICK_US, 0)
-    return pa.array(spread).cast(SCHEMA.field("event_time").type)
+    seen.update(compress(zip(keys, (earlier + sizes).tolist(), strict=True), coarse))
+    ordinals = np.arange(len(order)) - np.repeat(starts - earlier, sizes)
+    spread_N = times_N.copy()
+    spread_N[order] += np.repeat(coarse, sizes) * ordinals * TICK_US
+    spread = pa.array(spread_N, mask=given.is_null().to_numpy(zero_copy_only=False))
+    return spread.cast(SCHEMA.field("event_time").type)
+
+
+def _whole(column: Column) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -51,7 +51,6 @@ def read(path: Path, *, source: str) -> Reading:
 def _interactions(
     table: pa.Table, days: pa.ChunkedArray, *, source: str, ids: pa.Array
 ) -> pa.Table:
-    midnights = days.cast(pa.int64()).to_numpy()
     return as_interactions(
         {
             "source": source,
@@ -61,7 +60,7 @@ def _interactions(
             "type": _types(table["type"]),
             "channel": "web",
             "item_id": table["brand_id"],
-            "event_time": in_file_order(table["user_id"], midnights, {}),
+            "event_time": in_file_order(table["user_id"], days, {}),
         },
         len(table),
     )

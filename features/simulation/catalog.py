@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.readers.reading import as_items
 
@@ -128,6 +129,7 @@ class Catalog:
     item_ids: pa.Array
     items: pa.Table  # ITEM_SCHEMA
     group_M: np.ndarray
+    brand_M: np.ndarray  # 0 or 1: which of its department's and line's two brands
     successor_M: np.ndarray
     quality_M: np.ndarray  # 0..1: how likely people come to like it, and keep it
     price_M: np.ndarray
@@ -180,6 +182,7 @@ def make_catalog(count: int, random: np.random.Generator) -> Catalog:
         ids,
         items,
         group_M,
+        _brand_numbers(brands),
         _successors(start_G, size_G, random),
         random.beta(4, 2, count),
         prices,
@@ -206,6 +209,12 @@ def _describe(
         names.append(name if used[name] == 1 else f"{name} ({used[name]})")
         prices.append(round(usual * (0.6, 1.6)[line] * (0.7 + 0.6 * spread), 2))
     return pa.array(names), pa.array(brands), np.array(prices)
+
+
+def _brand_numbers(brands: pa.Array) -> np.ndarray:
+    parts = DEPARTMENTS.values()
+    seconds = [makers[1] for value, premium, _ in parts for makers in (value, premium)]
+    return pc.is_in(brands, pa.array(seconds)).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _pick(choices: list[str] | tuple[str, ...], at: float) -> str:

@@ -28,6 +28,7 @@ class Customers:
 
     main_N: np.ndarray  # taste cluster
     second_N: np.ndarray
+    brand_N: np.ndarray  # which of two brands they prefer, 0 or 1
     activity_N: np.ndarray  # visits a day when browsing
     arm_N: np.ndarray
     joined_N: np.ndarray  # day
@@ -110,6 +111,7 @@ def make_customers(count: int, days: int, random: np.random.Generator) -> Custom
     return Customers(
         main_N=main,
         second_N=(main + random.integers(1, CLUSTERS, count)) % CLUSTERS,
+        brand_N=random.integers(2, size=count),
         activity_N=np.minimum(random.gamma(1.2, 0.16, count), 0.9),
         arm_N=random.choice(len(ARMS), count, p=ARM_SHARES),
         joined_N=np.maximum(joined, 0),

@@ -39,7 +39,7 @@ INTENT_CHANCES = np.cumsum(
     ],
     axis=1,
 )
-TO_SUCCESSOR, TO_LIKED = 0.4, 0.12  # how the next item to look at is found; else by popularity
+TO_SUCCESSOR, TO_LIKED, DETOUR = 0.4, 0.12, 0.15  # to the next item; else by popularity
 STAYS_AFTER_PURCHASE = 0.3
 GOES_ON_TO_COMPLEMENT = 0.45
 BUYS_IN_STORE, BUYS_UNPREPARED = 0.7, 0.3  # with and without an item liked before
@@ -94,10 +94,12 @@ def pause(world: World, count: int) -> np.ndarray:
 
 
 def see(world: World, who: np.ndarray, items: np.ndarray) -> None:
-    """Customers look at items, and come to like some of them."""
-    world.customers.last_N[who] = items
+    """Customers look at items, and come to like some; a detour does not make them lose the way."""
+    customers, groups = world.customers, world.catalog.group_M[items]
+    on_the_way = groups == customers.focus_N[who]
+    customers.last_N[who[on_the_way]] = items[on_the_way]
     liking = world.chance(0.2 + 0.5 * world.catalog.quality_M[items])
-    world.customers.liked_N[who[liking]] = items[liking]
+    customers.liked_N[who[liking]] = items[liking]
 
 
 def _next_steps(world: World, who: np.ndarray) -> np.ndarray:
@@ -137,14 +139,23 @@ def _look(world: World, visits: Visits, steps: np.ndarray) -> None:
 
 
 def _next_items(world: World, who: np.ndarray) -> np.ndarray:
-    """The last one's successor, or the liked one again, or one by popularity."""
+    """The last one's successor, the liked one again, one by popularity, or a detour."""
     customers, catalog = world.customers, world.catalog
     last, liked, focus = customers.last_N[who], customers.liked_N[who], customers.focus_N[who]
     draw = world.random.random(len(who))
+    detour = draw > 1 - DETOUR
+    groups = np.where(detour, customers.taste_groups(who, world.random), focus)
+    items = _find(world, who, groups)
+    items = np.where(~detour & (draw > 1 - DETOUR - TO_LIKED) & (liked >= 0), liked, items)
     related = (draw < TO_SUCCESSOR) & (last >= 0) & (catalog.group_M[last] == focus)
-    again = (draw > 1 - TO_LIKED) & (liked >= 0)
-    items = np.where(again, liked, catalog.draw(focus, world.random))
     return np.where(related, catalog.successor_M[last], items)
+
+
+def _find(world: World, who: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """An item of each group; of two popular ones the one of the customer's kind of brand."""
+    first, second = (world.catalog.draw(groups, world.random) for _ in range(2))
+    fits = world.catalog.brand_M[first] == world.customers.brand_N[who]
+    return np.where(fits, first, second)
 
 
 def _change_intents(world: World, visits: Visits) -> None:
@@ -159,7 +170,7 @@ def _shop_in_store(world: World, visits: Visits) -> Purchases:
     customers, who = world.customers, visits.who
     liked = customers.liked_N[who]
     changing = world.chance(np.full(len(who), CHANGES_MIND_IN_STORE))
-    found = world.catalog.draw(customers.focus_N[who], world.random)
+    found = _find(world, who, customers.focus_N[who])
     customers.liked_N[who] = np.where((liked < 0) | changing, found, liked)
     customers.cart_N[who[changing]] = -1
     buying = world.chance(np.where(liked < 0, BUYS_UNPREPARED, BUYS_IN_STORE))
