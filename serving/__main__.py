@@ -20,12 +20,13 @@ def main(**values: Any) -> None:
     settings = ServingSettings(**values)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("serving").setLevel(logging.INFO)
-    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)  # MLflow
     # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from serving.server import Server, StartError  # seconds of imports: not for --help
 
+    # Of MLflow, which comes with the first look into its registry.
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(Server, settings))

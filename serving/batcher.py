@@ -39,6 +39,7 @@ class Batcher(Generic[Q, A]):
         self._waiting: dict[asyncio.Future[A], tuple[Q, float | None]] = {}
         self._worker: asyncio.Task[None] | None = None
         self._batch_s = 0.0  # what the latest batch took
+        self._failing = False  # whether the latest batch failed
 
     async def ask(self, question: Q, *, deadline: float | None = None) -> A:
         """The answer; a caller who is cancelled leaves the queue at once.
@@ -95,8 +96,11 @@ class Batcher(Generic[Q, A]):
             for waiter, answer in zip(batch, answers, strict=True):
                 if not waiter.done():
                     waiter.set_result(answer)
+            self._failing = False
         except Exception as error:  # the next batch must run, and every waiter be told
-            logger.exception("a batch of %d failed", len(batch))
+            if not self._failing:  # one line for an outage, not one for each batch
+                logger.exception("a batch of %d failed", len(batch))
+            self._failing = True
             for waiter in batch:
                 if not waiter.done():
                     failure = BatchError(f"a batch of {len(batch)} failed: {error!r}")

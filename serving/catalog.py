@@ -16,8 +16,8 @@ class Catalog:
 
     def __init__(self, items: Iterable[Item], model_items: ItemIndex = NO_ITEMS) -> None:
         """An item that the model knows and the catalog does not hold is not offered."""
-        self._names: dict[str, str] = {}
-        self._id_by_hash: dict[int, str] = {}
+        self._items: dict[str, Item] = {}
+        self.by_hash: dict[int, Item] = {}  # by features.record.item_hash
         self._index = model_items.index_by_id
         self.available_V = np.zeros(len(model_items.item_ids), bool)
         self.put(items)
@@ -25,15 +25,14 @@ class Catalog:
     def put(self, items: Iterable[Item]) -> None:
         """Adds items, or replaces them whole."""
         for item in items:
-            self._names[item.item_id] = item.name
-            self._id_by_hash[item_hash(item.item_id)] = item.item_id
+            self._items[item.item_id] = self.by_hash[item_hash(item.item_id)] = item
             self._set_available(item.item_id, not item.unavailable)
 
     def remove(self, item_ids: Iterable[str]) -> None:
         """Takes items out; ids that are not held are passed over."""
         for item_id in item_ids:
-            if self._names.pop(item_id, None) is not None:
-                self._id_by_hash.pop(item_hash(item_id), None)
+            if self._items.pop(item_id, None) is not None:
+                self.by_hash.pop(item_hash(item_id), None)
                 self._set_available(item_id, False)
 
     def _set_available(self, item_id: str, available: bool) -> None:
@@ -43,15 +42,12 @@ class Catalog:
 
     def holds(self, item_id: str) -> bool:
         """Whether there is such an item."""
-        return item_id in self._names
+        return item_id in self._items
 
     def name(self, item_id: str) -> str:
         """What people call it; empty where the catalog does not hold it."""
-        return self._names.get(item_id, "")
-
-    def item_id(self, hashed: int) -> str:
-        """The item of a record's hash; empty where the catalog does not hold it."""
-        return self._id_by_hash.get(hashed, "")
+        item = self._items.get(item_id)
+        return item.name if item else ""
 
     def eligible(self, candidates: Iterable[str], excluded: frozenset[str]) -> np.ndarray:
         """Availability, over V, where only these candidates compete."""

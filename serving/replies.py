@@ -1,8 +1,8 @@
 """Replies: our own types become the API's messages."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from interplay.v1 import catalog_service_pb2 as catalog_pb
@@ -11,17 +11,20 @@ from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.held import Held
 from features.item import Item
-from features.record import EPOCH, RECORD, TICKS_PER_SECOND, bucket_amount, unpack
-from features.vocabulary import OTHER_CHANNEL, Vocabulary
+from features.record import EPOCH, moment
+from features.vocabulary import Initiator
 from serving.catalog import Catalog
 from serving.decider import Decision, Degradation
 from serving.models import Model, Registered
 from serving.policy import Intents
 
 NANOS_PER_SECOND = 10**9
-NANOS_PER_TICK = NANOS_PER_SECOND // TICKS_PER_SECOND
-
+INITIATORS = {
+    Initiator.CUSTOMER: interaction_pb.INITIATOR_CUSTOMER,
+    Initiator.COMPANY: interaction_pb.INITIATOR_COMPANY,
+}
 DEGRADATION = {
     Degradation.NONE: personalization_pb.DEGRADATION_LEVEL_NONE,
     Degradation.WITHOUT_FEATURES: personalization_pb.DEGRADATION_LEVEL_WITHOUT_FEATURES,
@@ -64,39 +67,26 @@ def _freshness(decision: Decision) -> personalization_pb.Freshness:
         degradation_level=DEGRADATION[decision.degradation],
     )
     if decision.newest_tick is not None:
-        freshness.newest_event_time.CopyFrom(_tick_time(decision.newest_tick))
+        freshness.newest_event_time.CopyFrom(_time(moment(decision.newest_tick)))
     return freshness
 
 
-def customer_reply(
-    history: bytes, vocabulary: Vocabulary, catalog: Catalog
-) -> customer_pb.GetCustomerResponse:
-    """What a packed history holds, newest first."""
-    columns = unpack(np.frombuffer(history, RECORD)[::-1])
-    rows = zip(
-        columns.tick.tolist(),
-        columns.item.tolist(),
-        columns.type.tolist(),
-        columns.channel.tolist(),
-        columns.company.tolist(),
-        columns.bucket.tolist(),
-        strict=True,
+def customer_reply(held: Sequence[Held]) -> customer_pb.GetCustomerResponse:
+    """What is held of a customer."""
+    return customer_pb.GetCustomerResponse(
+        interactions=[
+            customer_pb.HeldInteraction(
+                type=each.type,
+                channel=each.channel,
+                initiator=INITIATORS[each.initiator],
+                item_id=each.item.item_id if each.item else "",
+                item_name=each.item.name if each.item else "",
+                event_time=_time(each.event_time),
+                approximate_amount=each.amount,
+            )
+            for each in held
+        ]
     )
-    reply = customer_pb.GetCustomerResponse()
-    for tick, item, type_code, channel, company, bucket in rows:
-        declared, item_id = vocabulary.type_by_code.get(type_code), catalog.item_id(item)
-        reply.interactions.add(
-            type=declared.name if declared else "",
-            channel=vocabulary.channel_by_code.get(channel, OTHER_CHANNEL),
-            initiator=(
-                interaction_pb.INITIATOR_COMPANY if company else interaction_pb.INITIATOR_CUSTOMER
-            ),
-            item_id=item_id,
-            item_name=catalog.name(item_id),
-            event_time=_tick_time(tick),
-            approximate_amount=bucket_amount(bucket),
-        )
-    return reply
 
 
 def item_reply(item: Item) -> catalog_pb.GetItemResponse:
@@ -127,11 +117,6 @@ def model_message(registered: Registered, serving: Model | None) -> model_pb.Mod
         provider=serving.scorer.provider if serves and serving is not None else "",
         metrics=registered.metrics,
     )
-
-
-def _tick_time(tick: int) -> Timestamp:
-    seconds, rest = divmod(tick, TICKS_PER_SECOND)
-    return Timestamp(seconds=seconds, nanos=rest * NANOS_PER_TICK)
 
 
 def _time(moment: datetime) -> Timestamp:

@@ -36,6 +36,7 @@ class Server:
         self.port = 0  # known once started
         self._settings = settings
         self._stop = asyncio.Event()
+        self._how_to_load = f"run python -m features materialize --home {settings.home}"
         self._refused: set[str] = set()  # versions that must not serve
         self._trouble = ""  # what was last logged about the registry
 
@@ -124,6 +125,8 @@ class Server:
         catalog = await self.memory.read_catalog(model.scorer.items)
         if self.decider.model is not None:
             logger.info("model %s serves from now on", model.version)
+        if not catalog.available_V.any():
+            logger.warning("the catalog offers none of the model's items: %s", self._how_to_load)
         self.decider.use(model, catalog)
         await self._health.set(PERSONALIZATION, SERVING)
 

@@ -20,10 +20,11 @@ from interplay.v1 import customer_service_pb2 as customer_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from serving.batcher import BatchError
 from serving.decider import Decider
-from serving.door import Door, hint_s, interactions_of, items_of, question_of
+from serving.door import MAX_BATCH, Door, hint_s, interactions_of, items_of, question_of
 from serving.errors import (
     DeadlineError,
     InvalidError,
@@ -115,7 +116,8 @@ class Service:
             history = await self._memory.read(customer_key(*ids), deadline=deadline)
         except BatchError as failure:
             raise UnavailableError("the features cannot be read now: try again") from failure
-        return customer_reply(history, self._memory.vocabulary, self._memory.catalog)
+        items = self._memory.catalog.by_hash
+        return customer_reply(held_interactions(history, self._memory.vocabulary, items))
 
     async def upsert_items(
         self, request: catalog_pb.UpsertItemsRequest, deadline: float
@@ -130,7 +132,7 @@ class Service:
     ) -> catalog_pb.DeleteItemsResponse:
         """Those that there are."""
         door = self._door()
-        door.check_item_ids("item_ids", request.item_ids, 500, least=1)
+        door.check_item_ids("item_ids", request.item_ids, MAX_BATCH, least=1)
         door.close()
         deleted = await self._memory.delete_items(list(request.item_ids))
         return catalog_pb.DeleteItemsResponse(deleted_count=deleted)

@@ -177,6 +177,22 @@ def test_more_than_there_is_gives_what_there_is(running: Running, customer: str)
     assert len(decide(running, customer, k=100).candidates) == 6
 
 
+def test_many_callers_get_what_each_would_get_alone(running: Running, customer: str) -> None:
+    record(running, viewed(customer, "eggs"))
+    questions: list[dict[str, Any]] = [
+        {},
+        {"k": 1},
+        {"excluded_item_ids": ["eggs", "apple"]},
+        {"candidate_item_ids": ["flour", "bread"]},
+        {"customer_id": "somebody-else"},
+    ] * 20
+    questions = [{"customer_id": customer} | each for each in questions]
+    alone = [offered(decide(running, **each)) for each in questions]
+    with ThreadPoolExecutor(24) as callers:
+        replies = list(callers.map(lambda each: decide(running, **each), questions))
+    assert [offered(each) for each in replies] == alone
+
+
 def test_items_come_and_go_at_once(running: Running, customer: str) -> None:
     price = Money(currency_code="EUR", amount=2.5)
     bread = Item(item_id="bread", name="Rye", price=price, tags=["new"], unavailable=True)
