@@ -12,6 +12,7 @@ from features.importing import import_reading
 from features.log import LogError
 from features.progress import counting
 from features.readers.formats import FORMATS, open_source
+from features.readers.mapping import load_mapping
 from features.readers.reading import UnreadableSourceError
 from features.reporting import print_import, print_simulation
 from features.settings import FeatureSettings, Home, options
@@ -32,14 +33,34 @@ def main() -> None:
 
 @main.command("import")
 @click.argument("path", metavar="SOURCE", type=click.Path(path_type=Path))
-@click.option("--format", type=click.Choice(list(FORMATS)), help="guessed from SOURCE if absent")
-@click.option("--source", help="the source's name in the history; the format if absent")
+@click.option("--format", type=click.Choice(FORMATS), help="guessed from SOURCE if absent")
+@click.option("--source", help="the source's name in the history; format or file if absent")
+@click.option(
+    "--mapping", "file", type=click.Path(path_type=Path), help="TOML file: which column is what"
+)
+@click.option(
+    "--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="where a field comes from"
+)
+@click.option(
+    "--set", "constants", multiple=True, metavar="FIELD=VALUE", help="what all rows have in common"
+)
 @options(FeatureSettings)
-def import_command(path: Path, format: str | None, source: str | None, **settings: Any) -> None:
+def import_command(
+    path: Path,
+    format: str | None,
+    source: str | None,
+    file: Path | None,
+    columns: tuple[str, ...],
+    constants: tuple[str, ...],
+    **settings: Any,
+) -> None:
     """Imports the interactions of a file or folder; rows that break a rule go to a reject file."""
     chosen = FeatureSettings(**settings)
     home, vocabulary = Home(chosen.home), load_vocabulary(chosen.vocabulary)
-    reading = open_source(path, format=format, source=source)
+    mapping = load_mapping(file, columns, constants)
+    reading = open_source(
+        path, format=format, source=source, mapping=mapping, vocabulary=vocabulary
+    )
     with counting(f"importing {path.name}", reading.row_count) as progress:
         summary = import_reading(
             reading, home, vocabulary=vocabulary, now=datetime.now(UTC), progress=progress

@@ -60,7 +60,7 @@ def import_reading(
     Cut off at any moment, it is simply done again: what was written by then is a duplicate.
     """
     summary = Summary()
-    with RejectFile(home.rejects, reading.source) as rejects:
+    with RejectFile(home.rejects, _reject_name(reading)) as rejects:
         chunks = (
             _lawful(chunk, rejects, summary, vocabulary=vocabulary, now=now)
             for chunk in _telling(reading.chunks, progress)
@@ -72,6 +72,12 @@ def import_reading(
         summary.reasons = rejects.reasons
         summary.reject_file = rejects.path if rejects.reasons else None
     return summary
+
+
+def _reject_name(reading: Reading) -> str:
+    """Two files of one source have two reject files."""
+    stem = reading.path.resolve().name.split(".")[0]
+    return stem if stem == reading.source else f"{reading.source}-{stem}"
 
 
 def _telling(chunks: Iterable[Chunk], progress: Callable[[int], None]) -> Iterator[Chunk]:

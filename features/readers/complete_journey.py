@@ -101,7 +101,7 @@ def read(path: Path, *, source: str) -> Reading:
         chunk for name, table in tables.items() for chunk in _chunks(table, folder / name, source)
     )
     found = as_items({name: items[name] for name in items.column_names})
-    return Reading(source, chunks, lambda: found, sum(map(len, tables.values())))
+    return Reading(source, path, chunks, lambda: found, sum(map(len, tables.values())))
 
 
 def _open(database: duckdb.DuckDBPyConnection, file: Path) -> None:

@@ -2,35 +2,59 @@
 
 from pathlib import Path
 
-from features.readers import complete_journey, online_retail, tmall
+from features.readers import complete_journey, online_retail, tabular, tmall
+from features.readers.mapping import FieldMapping
 from features.readers.reading import Reading, UnreadableSourceError
+from features.vocabulary import Vocabulary
 
-FORMATS = {
-    "tmall": tmall.read,
-    "online-retail": online_retail.read,
-    "complete-journey": complete_journey.read,
+KNOWN = {
+    "tmall": (tmall.read, tmall.FILE),
+    "online-retail": (online_retail.read, online_retail.FILE),
+    "complete-journey": (complete_journey.read, complete_journey.MARK),
 }
-NAMES = {
-    tmall.FILE: "tmall",
-    online_retail.FILE: "online-retail",
-    complete_journey.MARK: "complete-journey",
-}
+"""Formats of one data set each: how it is read, and the file that gives it away."""
+FORMATS = (*KNOWN, *tabular.SUFFIXES)
 
 
-def open_source(path: Path, *, format: str | None, source: str | None) -> Reading:
+def open_source(
+    path: Path,
+    *,
+    format: str | None,
+    source: str | None,
+    mapping: FieldMapping,
+    vocabulary: Vocabulary,
+) -> Reading:
     """Begins to read a source; raises UnreadableSourceError naming what is wrong with it."""
     if not path.exists():
         raise UnreadableSourceError(f"{path} does not exist")
     name = format or guess(path)
-    return FORMATS[name](path, source=source or name)
+    if name not in KNOWN:
+        return tabular.read(
+            path,
+            format=name,
+            source=source or path.name.split(".")[0] or name,
+            mapping=mapping,
+            vocabulary=vocabulary,
+        )
+    if mapping != FieldMapping():
+        raise UnreadableSourceError(f"{name} needs no mapping; say --format csv to map it yourself")
+    read, _ = KNOWN[name]
+    return read(path, source=source or name)
 
 
 def guess(path: Path) -> str:
-    """The format that a path's name, or a file in the folder, gives away."""
-    files = [each.name for each in path.iterdir()] if path.is_dir() else [path.name]
-    found = {NAMES[each] for each in files if each in NAMES}
+    """The format that a path's name, or the files in the folder, give away."""
+    names = [each.name for each in path.iterdir()] if path.is_dir() else [path.name]
+    found = {format for format, (_, file) in KNOWN.items() if file in names}
+    if not found:
+        found = {
+            format
+            for format, endings in tabular.SUFFIXES.items()
+            if any(name.endswith(endings) for name in names)
+        }
     if len(found) == 1:
         return found.pop()
     raise UnreadableSourceError(
-        f"{path} could be of any format: say --format with one of {', '.join(FORMATS)}"
+        f"{path} could be of {'more than one' if found else 'any'} format: "
+        f"say --format with one of {', '.join(FORMATS)}"
     )

@@ -59,6 +59,7 @@ def read(path: Path, *, source: str) -> Reading:
     interactions = _interactions(products, source=source, ids=ids.filter(product))
     return Reading(
         source,
+        path,
         in_chunks(interactions, rows[product], file, rejects),
         lambda: _items(products),
         len(table),
@@ -68,13 +69,13 @@ def read(path: Path, *, source: str) -> Reading:
 def _table(file: Path) -> pa.Table:
     try:
         table = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UnreadableSourceError(f"{file} cannot be read as Parquet: {error}") from error
-    if missing := set(COLUMNS.names) - set(table.column_names):
-        raise UnreadableSourceError(
-            f"{file} lacks {', '.join(sorted(missing))}; it has {', '.join(table.column_names)}"
-        )
-    return table.select(COLUMNS.names).cast(COLUMNS)
+        if missing := set(COLUMNS.names) - set(table.column_names):
+            raise UnreadableSourceError(
+                f"{file} lacks {', '.join(sorted(missing))}; it has {', '.join(table.column_names)}"
+            )
+        return table.select(COLUMNS.names).cast(COLUMNS)
+    except (OSError, pa.ArrowException) as error:
+        raise UnreadableSourceError(f"{file} cannot be read: {error}") from error
 
 
 def _interactions(table: pa.Table, *, source: str, ids: pa.Array) -> pa.Table:

@@ -50,6 +50,7 @@ class Reading:
     """A source being read: `chunks` is consumed once, `items` is called after the last of them."""
 
     source: str
+    path: Path
     chunks: Iterator[Chunk]
     items: Callable[[], pa.Table]  # ITEM_SCHEMA, not yet checked
     row_count: int | None = None  # where known beforehand

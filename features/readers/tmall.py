@@ -42,6 +42,7 @@ def read(path: Path, *, source: str) -> Reading:
     interactions = _interactions(table.filter(dated), days.drop_null(), source=source, ids=ids)
     return Reading(
         source,
+        path,
         in_chunks(interactions, rows[dated], file, rejects),
         lambda: _items(interactions["item_id"]),
         len(table),
@@ -72,7 +73,7 @@ def _table(file: Path) -> pa.Table:
     )
     try:
         table = pyarrow.csv.read_csv(file, convert_options=strings)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UnreadableSourceError(f"{file} cannot be read as CSV: {error}") from error
     if missing := set(COLUMNS) - set(table.column_names):
         raise UnreadableSourceError(
