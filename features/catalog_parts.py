@@ -27,7 +27,10 @@ def read_items(home: Home) -> pa.Table:
 
 
 def write_items(home: Home, items: pa.Table) -> int:
-    """Adds a part with the items (ITEM_SCHEMA, one row an item) that are new or have changed."""
+    """Adds a part with the items (ITEM_SCHEMA, one row an item) that are new or have changed.
+
+    An item of which nothing but the id is known replaces none.
+    """
     changed = _changed(read_items(home), items)
     if len(changed):
         home.items.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,14 @@ def _changed(held: pa.Table, items: pa.Table) -> pa.Table:
     with duckdb.connect() as database:
         database.register("held", held)
         database.register("arriving", items)
-        changed = database.sql("SELECT * FROM arriving EXCEPT SELECT * FROM held ORDER BY item_id")
+        changed = database.sql(
+            """
+            SELECT * FROM arriving
+            WHERE concat(name, category, brand, price) <> ''
+                OR item_id NOT IN (SELECT item_id FROM held)
+            EXCEPT SELECT * FROM held ORDER BY item_id
+            """
+        )
         return changed.to_arrow_table().cast(ITEM_SCHEMA)
 
 

@@ -16,7 +16,7 @@ from features.rejects import Reject
 
 TIME = SCHEMA.field("event_time").type
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-LARGEST_TIME_US = 253_402_300_799_000_000  # the last second of the year 9999
+FIRST_TIME_US, LAST_TIME_US = -62_135_596_800_000_000, 253_402_300_799_000_000  # years 1, 9999
 LARGEST_INTEGER = 2**31 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -136,7 +136,7 @@ def _time(column: pa.Array, origin: Origin) -> Converted:
     if origin.unit:
         numbers, wrong = _numbers(column)
         moments = pc.multiply(numbers, UNITS[origin.unit])
-        return _in_range(moments, wrong, f"must be {origin.unit} since 1970")
+        return _in_range(pc.round(moments), wrong, f"must be {origin.unit} since 1970")
     return _parsed(as_text(column), origin)
 
 
@@ -152,10 +152,13 @@ def _timestamps(column: pa.Array, origin: Origin) -> Converted:
 
 def _in_range(moments: pa.Array, wrong: np.ndarray, rule: str) -> Converted:
     """Microseconds as times; those beyond the years 1 to 9999 cannot even be shown."""
-    inside = pc.less_equal(pc.abs(moments), LARGEST_TIME_US)
+    inside = pc.and_(
+        pc.greater_equal(moments, pa.scalar(FIRST_TIME_US).cast(moments.type, safe=False)),
+        pc.less_equal(moments, pa.scalar(LAST_TIME_US).cast(moments.type, safe=False)),
+    )
     wrong = wrong | ~_true(pc.fill_null(inside, True))
     kept = pc.if_else(pa.array(wrong), pa.scalar(None, moments.type), moments)
-    return Converted(pc.round(kept).cast(pa.int64()).cast(TIME), wrong, rule)
+    return Converted(kept.cast(pa.int64()).cast(TIME), wrong, rule)
 
 
 def _parsed(text: pa.Array, origin: Origin) -> Converted:

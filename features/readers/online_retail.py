@@ -81,6 +81,7 @@ def _table(file: Path) -> pa.Table:
 def _interactions(table: pa.Table, *, source: str, ids: pa.Array) -> pa.Table:
     returned = pc.starts_with(table["InvoiceNo"], "C")
     quantity = pc.if_else(returned, pc.negate(table["Quantity"]), table["Quantity"])
+    amount = np.round(pc.multiply(quantity, table["UnitPrice"]).to_numpy(), 4)
     customers = table["CustomerID"].cast(pa.string())
     return as_interactions(
         {
@@ -94,7 +95,7 @@ def _interactions(table: pa.Table, *, source: str, ids: pa.Array) -> pa.Table:
             "item_id": table["StockCode"],
             "event_time": in_file_order(customers, table["InvoiceDate"], {}),
             "quantity": quantity,
-            "amount": pc.round(pc.multiply(quantity, table["UnitPrice"]), 4),
+            "amount": pa.array(amount, from_pandas=True),
             "currency": CURRENCY,
             "attributes": _countries(table["Country"]),
         },

@@ -64,7 +64,7 @@ def as_interactions(columns: Mapping[str, Column | str], length: int) -> pa.Tabl
         if value is None:
             arrays.append(pa.nulls(length, each.type))
         elif isinstance(value, str):
-            arrays.append(pa.repeat(pa.scalar(value, each.type), length))
+            arrays.append(_repeated(value, each.type, length))
         else:
             arrays.append(value.cast(each.type))
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -80,8 +80,12 @@ def as_items(columns: Mapping[str, Column | str]) -> pa.Table:
         if isinstance(value, pa.Array | pa.ChunkedArray):
             arrays.append(value.cast(each.type))
         else:
-            arrays.append(pa.repeat(pa.scalar(value, each.type), length))
+            arrays.append(_repeated(value, each.type, length))
     return pa.Table.from_arrays(arrays, schema=ITEM_SCHEMA)
+
+
+def _repeated(value: object, kind: pa.DataType, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), length) if length else pa.array([], kind)
 
 
 def in_chunks(
