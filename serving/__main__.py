@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from features.log import LogError
 from features.settings import options
 from features.vocabulary import VocabularyError
 from serving.settings import ServingSettings
@@ -17,12 +18,16 @@ from serving.settings import ServingSettings
 @options(ServingSettings)
 def main(**values: Any) -> None:
     """Answers what the next interaction with a customer should be, over gRPC."""
-    settings = ServingSettings(**values)
+    try:
+        settings = ServingSettings(**values)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("serving").setLevel(logging.INFO)
     # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from serving.server import Server, StartError  # seconds of imports: not for --help
 
     # Of MLflow, which comes with the first look into its registry.
@@ -30,7 +35,7 @@ def main(**values: Any) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(Server, settings))
-    except (StartError, VocabularyError, OSError) as error:
+    except (StartError, VocabularyError, LogError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -6,6 +6,16 @@ from typing import Annotated
 
 from features.settings import FeatureSettings
 
+LEAST = {
+    "port": 0,
+    "max_batch": 1,
+    "max_queue": 1,
+    "threads": 0,
+    "refresh_s": 0.01,
+    "grace_s": 0,
+    "max_records": 1,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings(FeatureSettings):
@@ -18,6 +28,12 @@ class ServingSettings(FeatureSettings):
     threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a number that cannot be meant."""
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")
 
     @property
     def model_threads(self) -> int:

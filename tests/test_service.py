@@ -20,6 +20,9 @@ from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from interplay.v1.catalog_service_pb2 import (
     DeleteItemsRequest,
     GetItemRequest,
@@ -433,6 +436,17 @@ def health(running: Running, service: str) -> int:
 def test_health_is_serving(running: Running, service: str) -> None:
     name = f"interplay.v1.{service}" if service else ""
     assert health(running, name) == HealthCheckResponse.SERVING
+
+
+def test_reflection_lists_the_services(running: Running) -> None:
+    found = ProtoReflectionDescriptorDatabase(running.channel).get_services()
+    assert {
+        "interplay.v1.CatalogService",
+        "interplay.v1.CustomerService",
+        "interplay.v1.ModelService",
+        "interplay.v1.PersonalizationService",
+        "grpc.health.v1.Health",
+    } <= set(found)
 
 
 def test_a_client_deadline_holds(running: Running, home: Path, customer: str) -> None:
