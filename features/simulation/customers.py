@@ -48,7 +48,7 @@ class Customers:
 
     def set_intent(self, who: np.ndarray, times: np.ndarray, intents: np.ndarray | int) -> None:
         """Moves customers (each once) to intents, and notes those that changed."""
-        wanted = np.broadcast_to(intents, who.shape)
+        wanted = np.full(len(who), intents)
         moved = self.intent_N[who] != wanted
         self.intent_N[who] = wanted
         if moved.any():

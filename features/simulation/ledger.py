@@ -13,7 +13,7 @@ from features.readers.reading import as_interactions
 from features.simulation.catalog import CATEGORIES, CURRENCY
 
 SOURCE = "simulator"
-ROWS_A_PART = 250_000
+ROWS_A_PART = 50_000
 
 
 class Channel(IntEnum):

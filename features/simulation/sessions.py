@@ -13,7 +13,7 @@ from features.simulation.customers import AFTER_SALES, BROWSE, BUY, COMPARE, INA
 from features.simulation.ledger import Channel, Kind
 from features.simulation.world import HOUR, SECOND, Purchases, Visits, World
 
-MAX_STEPS = 30
+MAX_STEPS = 20  # few would stay longer
 OPENS, AWAKE = 6.0, 17.5  # hours: nobody comes in the small hours
 LEAVE = -1
 STEPS = np.array([LEAVE, Kind.SEARCH, Kind.VIEW, Kind.FAVORITE, Kind.CART_ADD, Kind.PURCHASE])
@@ -107,7 +107,7 @@ def _next_steps(world: World, who: np.ndarray) -> np.ndarray:
     customers = world.customers
     steps = STEPS[_choose(world, STEP_CHANCES[customers.intent_N[who]])]
     liked = customers.liked_N[who]
-    without = (liked < 0) & np.isin(steps, [Kind.FAVORITE, Kind.CART_ADD, Kind.PURCHASE])
+    without = (liked < 0) & (steps >= Kind.FAVORITE)  # also cart-add and purchase
     again = (steps == Kind.CART_ADD) & (customers.cart_N[who] == liked)
     return np.where(without | again, Kind.VIEW, steps)
 
