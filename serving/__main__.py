@@ -22,12 +22,7 @@ def main(**values: Any) -> None:
         settings = ServingSettings(**values)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("serving").setLevel(logging.INFO)
-    # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    _quiet()
     from serving.server import Server, StartError  # seconds of imports: not for --help
 
     # Of MLflow, which comes with the first look into its registry.
@@ -37,6 +32,15 @@ def main(**values: Any) -> None:
             runner.run(_serve(Server, settings))
     except (StartError, VocabularyError, LogError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _quiet() -> None:
+    """Nothing leaves the machine, and nothing but our own lines reaches the terminal."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("serving").setLevel(logging.INFO)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 async def _serve(server: type, settings: ServingSettings) -> None:
