@@ -1,5 +1,7 @@
 """The simulated history: lawful, the same again, and true to what it says of itself."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -284,3 +286,17 @@ def test_popular_items_are_seen_more(home: Home) -> None:
         """,
     )
     assert correlation > 0.4
+
+
+def test_the_command_prints_figures_and_refuses_nonsense(tmp_path: Path) -> None:
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        start = [sys.executable, "-m", "features", "simulate", "--home", str(tmp_path), "--days=5"]
+        return subprocess.run([*start, *arguments], capture_output=True, text=True, check=False)
+
+    done = command("--customers=20", "--items=80", "--until=2026-11-22")
+    assert done.returncode == 0
+    assert "  first day                   2026-11-17\n" in done.stdout
+    assert "  interactions a second" in done.stdout
+    refused = command("--items=79")
+    assert refused.returncode == 2
+    assert "79 is not in the range 80<=x<=1000000" in refused.stderr

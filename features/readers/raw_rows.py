@@ -122,7 +122,18 @@ def _parquet(file: Path) -> Iterator[RawRows]:
         for batch in parquet.iter_batches(ROWS_A_CHUNK):
             start, end = end, end + len(batch)
             rows = np.arange(start + 1, end + 1)
-            yield RawRows(file.name, pa.Table.from_batches([batch]), rows, [])
+            yield RawRows(file.name, _flattened(pa.Table.from_batches([batch])), rows, [])
+
+
+def _flattened(table: pa.Table) -> pa.Table:
+    """Fields of structs as columns with dotted names; dictionaries as what they stand for."""
+    while any(pa.types.is_struct(each.type) for each in table.schema):
+        table = table.flatten()
+    plain = [
+        pa.field(each.name, each.type.value_type) if pa.types.is_dictionary(each.type) else each
+        for each in table.schema
+    ]
+    return table.cast(pa.schema(plain))
 
 
 READERS: dict[str, Callable[[Path], Iterator[RawRows]]] = {

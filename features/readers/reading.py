@@ -107,7 +107,7 @@ def position_ids(table: pa.Table, rows: np.ndarray) -> pa.Array:
     joined = pc.binary_join_element_wise(
         *texts, "\x1f", null_handling="replace", null_replacement="\x1e"
     )
-    digests = (zlib.crc32(text.encode()) for text in joined.to_pylist())
+    digests = map(zlib.crc32, joined.cast(pa.binary()).to_pylist())
     return pa.array([f"{row}-{digest:08x}" for row, digest in zip(rows, digests, strict=True)])
 
 

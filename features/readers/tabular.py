@@ -95,13 +95,13 @@ class Translation:
             for name, origin in mapping.attributes.items()
         }
         fields["attributes"] = _maps(attributes, len(conversion.raw.table))
-        self._fill(fields, conversion.raw, mapping)
+        self._fill(fields, conversion, mapping)
         return fields
 
-    def _fill(self, fields: Fields, raw: RawRows, mapping: FieldMapping) -> None:
+    def _fill(self, fields: Fields, conversion: Conversion, mapping: FieldMapping) -> None:
         """What follows from other fields where it is not given."""
         if "interaction_id" not in fields:
-            fields["interaction_id"] = position_ids(raw.table, raw.rows)
+            fields["interaction_id"] = position_ids(conversion.texts(), conversion.raw.rows)
         if "initiator" not in fields:
             fields["initiator"] = by_distinct(fields["type"], self._initiator)
         currency = mapping.fields.get("currency")
