@@ -11,7 +11,6 @@ It cannot run for a channel that the vocabulary does not list: a way to see what
 """
 
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -166,13 +165,14 @@ def publish(home: Home, directory: Path) -> str:
 def _registry(home: Home) -> MlflowClient:
     if not home.tracking.exists():
         home.path.mkdir(parents=True, exist_ok=True)
-        shutil.copy(_empty_registry(), home.tracking)
+        home.tracking.write_bytes(_empty_registry())
     return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
 
 
 @functools.cache
-def _empty_registry() -> Path:
+def _empty_registry() -> bytes:
     """A registry without models: MLflow takes seconds to make one, so it is made once."""
-    path = Path(tempfile.mkdtemp(prefix="interplay-test-")) / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return Path(folder, "mlflow.db").read_bytes()

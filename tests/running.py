@@ -1,14 +1,19 @@
 """A real server in this process, and a real channel to it."""
 
 import asyncio
+import itertools
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from interplay.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
+from interplay.v1.interaction_pb2 import Interaction
 from interplay.v1.model_service_pb2_grpc import ModelServiceStub
+from interplay.v1.personalization_service_pb2 import DecideInteractionRequest
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
 from features.item import Item
@@ -24,6 +29,29 @@ def add_items(home: Path, *item_ids: str) -> None:
     log = Log(Home(home).log)
     log.upsert_items([Item(item_id=each, name=each.title()) for each in item_ids or ITEM_IDS])
     log.close()
+
+
+NEW_YEAR = 1767225600  # 2026-01-01
+NUMBERS = itertools.count()
+
+
+def viewed(customer_id: str, item_id: str, **changes: Any) -> Interaction:
+    """A view of the item in the app, later than every one before."""
+    fields = {
+        "interaction_id": f"view-{next(NUMBERS)}",
+        "source": "test",
+        "customer_id": customer_id,
+        "type": "view",
+        "channel": "app",
+        "item_id": item_id,
+        "event_time": Timestamp(seconds=NEW_YEAR + next(NUMBERS)),
+    }
+    return Interaction(**(fields | changes))
+
+
+def asked(**fields: Any) -> DecideInteractionRequest:
+    """A question about ada from the web, unless told otherwise."""
+    return DecideInteractionRequest(**({"customer_id": "ada", "channel": "web"} | fields))
 
 
 class Running:
