@@ -62,7 +62,7 @@ def test_a_csv_by_its_mapping(tmp_path: Path, home: Home) -> None:
         ["3", "type"],
         ["4", "event_time"],
         ["5", "amount"],
-        ["5", "item.price"],
+        ["5", "items.price"],
         ["6", "row"],
     ]
     assert outcome(run_import(tmp_path / "clicks.csv", home, mapping)) == (6, 0, 2, 4)

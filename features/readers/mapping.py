@@ -17,6 +17,7 @@ A TOML file, of which any part may be absent:
     name  = "title"
     price = "price"
 
+On the command line the same is `--map customer_id=user --set channel=web --map items.name=title`.
 A field that is not named comes from the column of its own name, if there is one. Times are ISO
 8601 unless a `format` (as in strptime) or a `unit` (s, ms, us, ns since 1970) is given; times
 without a zone are in `zone`, which is UTC if absent. Without an interaction_id, rows are told
@@ -113,14 +114,13 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """`item.name=title` or `customer_id=user`, as section, field and value."""
+    """`items.name=title` or `customer_id=user`, as section, field and value."""
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise UnreadableSourceError(f"mapping: {text!r} must be field=value")
-    sections = {"item": "items", "attribute": "attributes"}
-    prefix, dot, rest = name.partition(".")
-    if dot and prefix in sections:
-        return sections[prefix], rest, value
+    section, dot, rest = name.partition(".")
+    if dot and section in ("items", "attributes"):
+        return section, rest, value
     return "fields", name, value
 
 

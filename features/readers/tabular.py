@@ -138,7 +138,7 @@ def _items(conversion: Conversion, mapping: FieldMapping, fields: Fields) -> pa.
         origins.setdefault("currency", mapping.fields["currency"])
     told = {"item_id": fields["item_id"]}
     for name, origin in origins.items():
-        told[name] = conversion.column(f"item.{name}", origin, ITEM_SCHEMA.field(name).type)
+        told[name] = conversion.column(f"items.{name}", origin, ITEM_SCHEMA.field(name).type)
     for name in TEXTS & told.keys():
         told[name] = pc.fill_null(told[name], "")
     if "price" in told and "currency" in told:
