@@ -1,28 +1,16 @@
 """The simulated history: lawful, the same again, and true to what it says of itself."""
 
-import subprocess
-import sys
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
 
 from features.catalog_parts import read_items
-from features.history import count
-from features.interaction import SCHEMA
 from features.item import Item, check_item
 from features.settings import Home
-from features.simulation.simulate import Scenario, SimulationError, simulate
+from features.simulation.simulate import simulate
 from features.table_check import violations
-from features.vocabulary import Vocabulary, load_vocabulary
-
-VOCABULARY = load_vocabulary()
-UNTIL = datetime(2026, 11, 22, tzinfo=UTC)
-SCENARIO = Scenario(customers=600, days=60, items=400, seed=7, until=UNTIL)
-SMALL = Scenario(customers=40, days=20, items=80, seed=1, until=UNTIL)
+from tests.worlds import SCENARIO, UNTIL, VOCABULARY, whole
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +28,6 @@ def ask(home: Home, question: str) -> list[tuple]:
         for file in home.truth.glob("*.parquet"):
             database.execute(f"CREATE VIEW {file.stem} AS FROM '{file}'")
         return database.sql(question).fetchall()
-
-
-def whole(home: Home) -> pa.Table:
-    """The history in one order."""
-    with duckdb.connect() as database:
-        columns = ", ".join(SCHEMA.names)
-        parts = f"{home.history}/*/*.parquet"
-        query = f"SELECT {columns} FROM '{parts}' ORDER BY event_time, interaction_id"
-        return database.sql(query).to_arrow_table().cast(SCHEMA)
 
 
 def test_every_interaction_is_lawful(home: Home) -> None:
@@ -87,51 +66,6 @@ def test_both_sides_and_all_channels_take_part(home: Home) -> None:
     assert [name for (name,) in channels] == expected
     ((types,),) = ask(home, "SELECT count(DISTINCT type) FROM history")
     assert types == 16
-
-
-def test_the_same_scenario_gives_the_same_history(tmp_path: Path) -> None:
-    homes = [Home(tmp_path / name) for name in ("one", "two", "other")]
-    for home, seed in zip(homes, (1, 1, 2), strict=True):
-        simulate(replace(SMALL, seed=seed), home, vocabulary=VOCABULARY)
-    one, two, other = map(whole, homes)
-    assert one.equals(two)
-    assert read_items(homes[0]).equals(read_items(homes[1]))
-    assert not one.equals(other)
-
-
-def test_the_same_simulation_done_again_changes_nothing(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    done = simulate(SMALL, home, vocabulary=VOCABULARY)
-    before = whole(home)
-    simulate(SMALL, home, vocabulary=VOCABULARY)
-    assert whole(home).equals(before)
-    assert count(home.history) == done.written == sum(done.types.values())
-
-
-def test_a_simulation_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
-    def stop(days: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        simulate(SMALL, Home(tmp_path / "cut"), vocabulary=VOCABULARY, progress=stop)
-    for name in ("cut", "whole"):
-        simulate(SMALL, Home(tmp_path / name), vocabulary=VOCABULARY)
-    assert whole(Home(tmp_path / "cut")).equals(whole(Home(tmp_path / "whole")))
-
-
-def test_another_simulation_needs_another_home(tmp_path: Path) -> None:
-    simulate(SMALL, Home(tmp_path), vocabulary=VOCABULARY)
-    with pytest.raises(SimulationError, match="another simulation"):
-        simulate(replace(SMALL, seed=2), Home(tmp_path), vocabulary=VOCABULARY)
-
-
-def test_what_cannot_be_simulated_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SimulationError, match="before the year 2000"):
-        simulate(replace(SMALL, days=10_000), Home(tmp_path), vocabulary=VOCABULARY)
-    types = {name: each for name, each in VOCABULARY.types.items() if name != "delay"}
-    with pytest.raises(SimulationError, match="'delay' of the COMPANY"):
-        simulate(SMALL, Home(tmp_path), vocabulary=Vocabulary(types, VOCABULARY.channels))
-    assert not Home(tmp_path).history.exists()
 
 
 def test_purchases_follow_views_of_the_item(home: Home) -> None:
@@ -286,17 +220,3 @@ def test_popular_items_are_seen_more(home: Home) -> None:
         """,
     )
     assert correlation > 0.4
-
-
-def test_the_command_prints_figures_and_refuses_nonsense(tmp_path: Path) -> None:
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        start = [sys.executable, "-m", "features", "simulate", "--home", str(tmp_path), "--days=5"]
-        return subprocess.run([*start, *arguments], capture_output=True, text=True, check=False)
-
-    done = command("--customers=20", "--items=80", "--until=2026-11-22")
-    assert done.returncode == 0
-    assert "  first day                   2026-11-17\n" in done.stdout
-    assert "  interactions a second" in done.stdout
-    refused = command("--items=79")
-    assert refused.returncode == 2
-    assert "79 is not in the range 80<=x<=1000000" in refused.stderr

@@ -127,6 +127,26 @@ def test_a_wrong_mapping_is_told_by_name(
     assert not home.history.exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[felds]", "section 'felds' is none of fields, attributes, items"),
+        ("fields = 3", "fields is 3; it must be a table"),
+        ("[fields]\ntype = 3", "type is 3; it must be a column, or a table of column, constant"),
+        ("[fields.type]\ncolumn = 'a'\nconstant = 'b'", "type needs either a column or a constant"),
+        ("[fields.amount]\ncolumn = 'a'\ntypes = 'view'", "types of amount is 'view'; it must be"),
+        ("[fields.event_time]\ncolumn = 'a'\nunit = 'min'", "unit of event_time is 'min'; it must"),
+        ("[fields.event_time]\ncolumn = 'a'\nzone = 'Mars'", "zone of event_time is 'Mars'"),
+        ("[fields", "cannot be read"),
+    ],
+)
+def test_a_mapping_file_is_checked(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "map.toml").write_text(text)
+    with pytest.raises(UnreadableSourceError) as error:
+        load_mapping(tmp_path / "map.toml")
+    assert message in str(error.value)
+
+
 def test_odd_columns_of_parquet_are_refused_by_row(tmp_path: Path, home: Home) -> None:
     columns = {
         "customer_id": pa.array([b"ada", b"\xff", b"bob", b"cy"], pa.binary()),

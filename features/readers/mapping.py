@@ -35,6 +35,7 @@ from features.interaction import SCHEMA
 from features.readers.reading import UnreadableSourceError
 
 FIELDS = tuple(name for name in SCHEMA.names if name not in ("source", "attributes"))
+SECTIONS = ("fields", "attributes", "items")
 ITEM_FIELDS = ("name", "category", "brand", "price", "currency")
 REQUIRED = ("type", "channel", "event_time")
 UNITS = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}  # in microseconds
@@ -67,11 +68,11 @@ def load_mapping(
 ) -> FieldMapping:
     """A mapping from a TOML file, with `field=column` and `field=value` texts put over it."""
     content = _load(file) if file else {}
-    if unknown := set(content) - {"fields", "attributes", "items"}:
+    if unknown := set(content) - set(SECTIONS):
         raise UnreadableSourceError(
-            f"mapping: section {sorted(unknown)[0]!r} is none of fields, attributes, items"
+            f"mapping: section {sorted(unknown)[0]!r} is none of {', '.join(SECTIONS)}"
         )
-    given = {name: dict(content.get(name, {})) for name in ("fields", "attributes", "items")}
+    given = {name: _table(name, content.get(name, {})) for name in SECTIONS}
     for kind, texts in (("column", columns), ("constant", constants)):
         for text in texts:
             section, name, value = _split(text)
@@ -113,6 +114,12 @@ def _load(file: Path) -> dict[str, Any]:
         raise UnreadableSourceError(f"mapping: {file} cannot be read: {error}") from error
 
 
+def _table(name: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UnreadableSourceError(f"mapping: {name} is {content!r}; it must be a table")
+    return dict(content)
+
+
 def _split(text: str) -> tuple[str, str, str]:
     """`items.name=title` or `customer_id=user`, as section, field and value."""
     name, equals, value = text.partition("=")
@@ -144,9 +151,13 @@ def _origin(name: str, entry: Any) -> Origin:
         )
     if ("column" in entry) == ("constant" in entry):
         raise UnreadableSourceError(f"mapping: {name} needs either a column or a constant")
-    values = {str(key): str(value) for key, value in entry.get("values", {}).items()}
+    values = _table(f"values of {name}", entry.get("values", {}))
+    types = entry.get("types", [])
+    if not isinstance(types, list):
+        raise UnreadableSourceError(f"mapping: types of {name} is {types!r}; it must be a list")
     texts = {key: str(entry[key]) for key in entry.keys() - {"values", "types"}}
-    origin = Origin(**texts, values=values, types=tuple(entry.get("types", ())))
+    names = {str(key): str(value) for key, value in values.items()}
+    origin = Origin(**texts, values=names, types=tuple(map(str, types)))
     _check_time(name, origin)
     return origin
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from features.interaction import SCHEMA
 from features.item import ITEM_SCHEMA
-from features.readers.conversion import Conversion, by_distinct
+from features.readers.conversion import Conversion
 from features.readers.mapping import FieldMapping, complete
 from features.readers.raw_rows import RawRows, read_raw, row_count
 from features.readers.reading import (
@@ -22,6 +22,7 @@ from features.readers.reading import (
     in_file_order,
     position_ids,
 )
+from features.readers.texts import by_distinct
 from features.vocabulary import Initiator, Vocabulary
 
 SUFFIXES = {
