@@ -33,6 +33,7 @@ class LiveFeatures:
         self._log = Log(home.log)  # for the thread that writes the log
         self._tail = Log(home.log)  # for the thread that applies it
         self._waiting_since_s: float | None = None
+        self._logged_count = 0  # calls that logged something
         self.apply()
 
     # On the log's thread.
@@ -59,6 +60,7 @@ class LiveFeatures:
         return self._log.items()
 
     def _note_waiting(self) -> None:
+        self._logged_count += 1
         if self._waiting_since_s is None:
             self._waiting_since_s = time.monotonic()
 
@@ -66,8 +68,10 @@ class LiveFeatures:
 
     def apply(self) -> int:
         """Makes everything logged visible to reads; gives how many entries it applied."""
+        logged_count, began_s = self._logged_count, time.monotonic()
         count = self._apply_items() + self._apply_interactions()
-        self._waiting_since_s = None
+        # What was logged meanwhile may still be waiting.
+        self._waiting_since_s = None if logged_count == self._logged_count else began_s
         return count
 
     def _apply_interactions(self) -> int:

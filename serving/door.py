@@ -1,6 +1,6 @@
 """The door: requests become our own types, and every rule that one breaks is told at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -69,12 +69,12 @@ class Door:
         for at, item_id in enumerate(item_ids[:limit]):
             self.note(check_id(f"{name}[{at}]", item_id, required=True))
 
-    def check_held(self, name: str, item_ids: Sequence[str], catalog: Catalog) -> None:
-        """The catalog holds all of these items."""
+    def check_held(self, named: Mapping[str, str], catalog: Catalog) -> None:
+        """The catalog holds all of these items; the keys are the fields that name them."""
         rule = "unknown item; with strict_item_ids every item must be in the catalog"
-        for at, item_id in enumerate(item_ids):
+        for name, item_id in named.items():
             if item_id and not catalog.holds(item_id):
-                self.note([Violation(f"{name}[{at}]", shown(item_id), rule)])
+                self.note([Violation(name, shown(item_id), rule)])
 
     def close(self) -> None:
         """Raises InvalidError if anything was collected."""
@@ -174,8 +174,7 @@ def question_of(
     door.check_item_ids("candidate_item_ids", request.candidate_item_ids, MAX_CANDIDATES)
     door.check_item_ids("excluded_item_ids", request.excluded_item_ids, MAX_BATCH)
     if request.strict_item_ids:
-        door.check_held("candidate_item_ids", request.candidate_item_ids, catalog)
-        door.check_held("excluded_item_ids", request.excluded_item_ids, catalog)
+        door.check_held(items_named_by(request), catalog)
     interactions = interactions_of(request.interactions, door, least=0, customer=customer)
     door.close()
     return Question(
@@ -187,6 +186,21 @@ def question_of(
         interactions=interactions,
         deadline=deadline,
     )
+
+
+def items_named_by(
+    request: personalization_pb.DecideInteractionRequest
+    | personalization_pb.RecordInteractionsRequest,
+) -> dict[str, str]:
+    """Every item id in a request, by the field that names it."""
+    named = {
+        f"interactions[{at}].item_id": each.item_id for at, each in enumerate(request.interactions)
+    }
+    if isinstance(request, personalization_pb.DecideInteractionRequest):
+        for name in ("candidate_item_ids", "excluded_item_ids"):
+            ids = getattr(request, name)
+            named.update((f"{name}[{at}]", item_id) for at, item_id in enumerate(ids))
+    return named
 
 
 def hint_s(request: personalization_pb.DecideInteractionRequest) -> float | None:

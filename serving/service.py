@@ -24,7 +24,15 @@ from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from serving.batcher import BatchError
 from serving.decider import Decider
-from serving.door import MAX_BATCH, Door, hint_s, interactions_of, items_of, question_of
+from serving.door import (
+    MAX_BATCH,
+    Door,
+    hint_s,
+    interactions_of,
+    items_named_by,
+    items_of,
+    question_of,
+)
 from serving.errors import (
     DeadlineError,
     InvalidError,
@@ -82,6 +90,8 @@ class Service:
         """Durable first, then visible, then acknowledged."""
         door = self._door()
         interactions = interactions_of(request.interactions, door, least=1)
+        if request.strict_item_ids:
+            door.check_held(items_named_by(request), self._memory.catalog)
         door.close()
         appended = await self._memory.log(interactions, deadline=deadline)
         try:

@@ -122,6 +122,18 @@ BAD = [
         "unknown item",
     ),
     (
+        asked(interactions=[viewed("ada", "unheard-of")], strict_item_ids=True),
+        "interactions[0].item_id",
+        "'unheard-of'",
+        "unknown item",
+    ),
+    (
+        RecordInteractionsRequest(interactions=[viewed("ada", "unheard-of")], strict_item_ids=True),
+        "interactions[0].item_id",
+        "'unheard-of'",
+        "unknown item",
+    ),
+    (
         asked(interactions=[viewed("bob", "eggs")]),
         "interactions[0].customer_id",
         "'bob'",
