@@ -13,7 +13,11 @@ from interplay.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
 from interplay.v1.interaction_pb2 import Interaction
 from interplay.v1.model_service_pb2_grpc import ModelServiceStub
-from interplay.v1.personalization_service_pb2 import DecideInteractionRequest
+from interplay.v1.personalization_service_pb2 import (
+    DecideInteractionRequest,
+    DecideInteractionResponse,
+    RecordInteractionsRequest,
+)
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
 from features.item import Item
@@ -95,3 +99,21 @@ class Running:
 
     def _await(self, coroutine) -> None:  # type: ignore[no-untyped-def]
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+def record(running: Running, *interactions: Interaction) -> tuple[int, int]:
+    """Writes interactions; gives how many were accepted, and how many duplicates."""
+    request = RecordInteractionsRequest(interactions=interactions)
+    reply = running.personalization.RecordInteractions(request)
+    return reply.accepted_count, reply.duplicate_count
+
+
+def decide(running: Running, customer_id: str, **fields: Any) -> DecideInteractionResponse:
+    """Asks, in the web shop unless told otherwise."""
+    request = DecideInteractionRequest(customer_id=customer_id, **({"channel": "web"} | fields))
+    return running.personalization.DecideInteraction(request)
+
+
+def offered(reply: DecideInteractionResponse) -> list[str]:
+    """The items of an answer."""
+    return [each.item_id for each in reply.candidates]
