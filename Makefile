@@ -14,7 +14,7 @@ setup: $(READY)
 $(READY): pyproject.toml .ci/constraints.txt proto/generate.py $(wildcard proto/interplay/v1/*.proto)
 	@echo "Setting up $(VENV) (once; about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-compile \
 		--constraint .ci/constraints.txt --editable '.[cpu,training,dev]'
 	@touch $@
 

@@ -1,0 +1,65 @@
+"""The composed system: each program a process of its own, started as a user starts it."""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STOP_S = 20.0
+ADDRESS = re.compile(r"SERVING on (\S+):")
+
+
+class ProgramError(RuntimeError):
+    """A program of ours ended with an error; the text is what it printed."""
+
+
+def run_program(program: str, *arguments: str | Path) -> str:
+    """Runs `python -m program arguments` to its end and gives what it printed."""
+    command = [sys.executable, "-m", program, *map(str, arguments)]
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
+        try:
+            status = process.wait()
+        finally:
+            _stop(process)
+        printed.seek(0)
+        text = printed.read()
+    if status:
+        raise ProgramError(f"python -m {program} {' '.join(map(str, arguments))}\n{text}")
+    return text
+
+
+@contextmanager
+def serving(home: Path, *arguments: str) -> Iterator[str]:
+    """Starts a server on a free port, gives its address once it serves, and stops it."""
+    command = [sys.executable, "-m", "serving", "--home", str(home), "--port", "0", *arguments]
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True)
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            found = ADDRESS.match(line)
+            if found is None:
+                _stop(process)
+                complaints.seek(0)
+                raise ProgramError(f"the server did not start: {line}{complaints.read()}")
+            yield found[1]
+        finally:
+            _stop(process)
+            process.stdout.close()
+
+
+def _stop(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+    """Asks it to end, as Ctrl-C does, and does not wait for ever."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
