@@ -1,6 +1,44 @@
-"""What all tests share: hypothesis without wall-clock deadlines, on machines that are not ours."""
+"""What tests share: hypothesis without wall-clock deadlines, and one server a file."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.running import Running
 
 settings.register_profile("interplay", deadline=None)
 settings.load_profile("interplay")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a catalog and a champion."""
+    from features.settings import Home
+    from tests.artefacts import publish, write_artefact
+    from tests.running import add_items  # imports feast: seconds that other tests do not need
+
+    path = tmp_path_factory.mktemp("home")
+    add_items(path)
+    publish(Home(path), write_artefact(tmp_path_factory.mktemp("model") / "artefact"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def running(home: Path) -> "Iterator[Running]":
+    """A server on that home."""
+    from tests.running import Running
+
+    with Running(home) as server:
+        yield server
+
+
+@pytest.fixture
+def customer() -> str:
+    """A customer nobody else asks about."""
+    from tests.running import NUMBERS
+
+    return f"customer-{next(NUMBERS)}"

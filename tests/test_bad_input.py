@@ -1,6 +1,5 @@
 """Bad input over a real channel: refused with field, value and limit, and without internals."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -20,19 +19,7 @@ from interplay.v1.interaction_pb2 import Interaction, Money
 from interplay.v1.model_service_pb2 import ListModelsRequest
 from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
 
-from features.settings import Home
-from tests.artefacts import publish, write_artefact
-from tests.running import Running, add_items, asked, viewed
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home = tmp_path_factory.mktemp("home")
-    add_items(home)
-    publish(Home(home), write_artefact(tmp_path_factory.mktemp("model") / "artefact"))
-    with Running(home) as server:
-        yield server
-
+from tests.running import Running, asked, viewed
 
 GOOD = viewed("ada", "eggs")
 LONG = "x" * 129

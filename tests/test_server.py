@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -31,27 +30,7 @@ from interplay.v1.personalization_service_pb2_grpc import PersonalizationService
 from features.settings import Home
 from serving.server import Server, StartError
 from tests.artefacts import publish, write_artefact
-from tests.running import NUMBERS, Running, add_items, asked, decide, offered, record, viewed
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("home")
-    add_items(path)
-    publish(Home(path), write_artefact(tmp_path_factory.mktemp("model") / "artefact"))
-    return path
-
-
-@pytest.fixture(scope="module")
-def running(home: Path) -> Iterator[Running]:
-    with Running(home) as server:
-        yield server
-
-
-@pytest.fixture
-def customer() -> str:
-    """A customer nobody else asks about."""
-    return f"customer-{next(NUMBERS)}"
+from tests.running import Running, add_items, asked, decide, offered, record, viewed
 
 
 def health(running: Running, service: str) -> int:

@@ -1,8 +1,6 @@
 """The service over a real channel: what it answers, and to whom what counts."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,29 +18,7 @@ from interplay.v1.personalization_service_pb2 import (
     DEGRADATION_LEVEL_POPULARITY,
 )
 
-from features.settings import Home
-from tests.artefacts import publish, write_artefact
-from tests.running import NEW_YEAR, NUMBERS, Running, add_items, decide, offered, record, viewed
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("home")
-    add_items(path)
-    publish(Home(path), write_artefact(tmp_path_factory.mktemp("model") / "artefact"))
-    return path
-
-
-@pytest.fixture(scope="module")
-def running(home: Path) -> Iterator[Running]:
-    with Running(home) as server:
-        yield server
-
-
-@pytest.fixture
-def customer() -> str:
-    """A customer nobody else asks about."""
-    return f"customer-{next(NUMBERS)}"
+from tests.running import NEW_YEAR, Running, decide, offered, record, viewed
 
 
 def test_an_unknown_customer_is_a_new_one(running: Running, customer: str) -> None:
