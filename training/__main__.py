@@ -1,0 +1,99 @@
+"""python -m training: trains, judges and lists models."""
+
+import dataclasses
+import os
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+from rich.console import Console
+
+from features.settings import FeatureSettings, options
+from features.vocabulary import VocabularyError
+from training.settings import TrainingError, TrainingSettings
+
+METRICS = ("ndcg_at_10", "hr_at_10", "mrr")
+
+
+@click.group()
+def main() -> None:
+    """Learns what comes next from the history, and publishes models that are better."""
+    # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+@main.command("train")
+@options(FeatureSettings)
+@options(TrainingSettings)
+def train_command(**values: Any) -> None:
+    """Trains on the history; the model becomes champion if it beats the one that serves."""
+    from training import running  # seconds of imports: not for --help
+    from training.console import shown, standings_table
+
+    console = Console(highlight=False)
+    with running.prepared(*_settings(values)) as run:
+        rows, items = run.snapshot.rows, len(run.plan.items.item_ids)
+        console.print(
+            f"{rows:,} interactions up to {run.snapshot.newest_time:%Y-%m-%d %H:%M}, "
+            f"{items:,} items; judged from {run.snapshot.test_time:%Y-%m-%d %H:%M} on"
+        )
+        outcome = running.train(run, partial(shown, console), console.print)
+    console.print(standings_table(outcome.standings, outcome.contest))
+    console.print(f"\n{_verdict(outcome)}")
+
+
+def _verdict(outcome: Any) -> str:
+    if not outcome.crowned:
+        return f"Model {outcome.version} is registered; the champion is better and goes on serving."
+    *others, model = outcome.standings
+    better = [each.name for each in others if each.ranking.ndcg >= model.ranking.ndcg]
+    warning = f" Beware: {', '.join(better)} did better here." if better else ""
+    return f"Model {outcome.version} is registered, and the champion from now on.{warning}"
+
+
+@main.command("evaluate")
+@options(FeatureSettings)
+@options(TrainingSettings)
+def evaluate_command(**values: Any) -> None:
+    """Judges the champion and three baselines on the newest part of the history."""
+    from training import running
+    from training.console import standings_table
+
+    console = Console(highlight=False)
+    with running.prepared(*_settings(values)) as run:
+        outcome = running.evaluate(run, console.print)
+    console.print(standings_table(outcome.standings, outcome.contest))
+
+
+@main.command("list")
+@options(FeatureSettings)
+def list_command(**values: Any) -> None:
+    """Lists the registered models, newest first."""
+    from features.settings import Home
+    from training.publishing import Publisher
+
+    for each in Publisher(Home(FeatureSettings(**values).home)).versions():
+        created = datetime.fromtimestamp(each.created_ms / 1000, UTC)
+        figures = "  ".join(
+            f"{name} {each.metrics.get(name, float('nan')):.4f}" for name in METRICS
+        )
+        mark = "  champion" if each.champion else ""
+        click.echo(f"{each.version:>4}  {created:%Y-%m-%d %H:%M}  {figures}{mark}")
+
+
+def _settings(values: dict[str, Any]) -> tuple[FeatureSettings, TrainingSettings]:
+    names = {field.name for field in dataclasses.fields(FeatureSettings)}
+    shared = {name: value for name, value in values.items() if name in names}
+    own = {name: value for name, value in values.items() if name not in names}
+    return FeatureSettings(**shared), TrainingSettings(**own)
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="python -m training")
+    except (TrainingError, VocabularyError, OSError) as error:
+        raise SystemExit(f"Error: {error}") from error

@@ -1,0 +1,150 @@
+"""What a model must beat: popularity, repeating the last, and the step from the last to the next.
+
+N examples   V items   X type codes   U types and silence
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.encoding import FIRST_ITEM_ROW, ItemIndex
+from features.record import RECORD, unpack
+from training.examples import Examples
+from training.questions import NONE, Questions
+from training.sequences import Sequences
+
+SMOOTHING = 10.0  # so many answers of the overall kind are added to those after each type
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How often one item followed another, sorted by both."""
+
+    code: np.ndarray  # from * V + to
+    count: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the baselines know of the history to learn from."""
+
+    items: ItemIndex
+    popularity_V: np.ndarray
+    popularity_by_channel: dict[int, np.ndarray]  # by channel code
+    steps: Steps
+    answer_XU: np.ndarray  # answers by the type of the last record; 0 for none
+
+
+Score = Callable[[Counts, Sequence[np.ndarray]], np.ndarray]
+
+
+# ---- Counting ----------------------------------------------------------------------------------
+
+
+def count(
+    batches: Iterable[Sequences],
+    ask_all: Callable[[Sequences], Questions],
+    items: ItemIndex,
+    type_count: int,
+) -> Counts:
+    """Counts everything in the batches once."""
+    V = len(items.item_ids)
+    popularity_V = np.zeros(V, np.int64)
+    by_channel: dict[int, np.ndarray] = {}
+    steps = Steps(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    answer_XU = np.zeros((256, type_count + 1), np.int64)
+    for sequences in batches:
+        columns = unpack(sequences.records)
+        item_N = _items(columns.item, items)
+        for channel in np.unique(columns.channel).tolist():
+            counted_V = _bincount(item_N[columns.channel == channel], V)
+            by_channel[channel] = by_channel.get(channel, 0) + counted_V
+            popularity_V += counted_V
+        steps = _joined(steps, _steps(sequences, item_N, V))
+        questions = ask_all(sequences)
+        known = questions.type_P != NONE
+        record = questions.record_P[known]
+        code = np.where(record == NONE, 0, columns.type[record])
+        np.add.at(answer_XU, (code, questions.type_P[known]), 1)
+    return Counts(items, popularity_V, by_channel, steps, answer_XU)
+
+
+def _items(hashes: np.ndarray, items: ItemIndex) -> np.ndarray:
+    """Item indices; negative for no item, or one that the index lacks."""
+    return items.rows(hashes).astype(np.int64) - FIRST_ITEM_ROW
+
+
+def _bincount(item_N: np.ndarray, V: int) -> np.ndarray:
+    return np.bincount(item_N[item_N >= 0], minlength=V)
+
+
+def _steps(sequences: Sequences, item_N: np.ndarray, V: int) -> Steps:
+    customer_N = np.repeat(np.arange(len(sequences.sizes)), sequences.sizes)
+    named = np.flatnonzero(item_N >= 0)
+    before, after = named[:-1], named[1:]
+    same = customer_N[before] == customer_N[after]
+    return Steps(*np.unique(item_N[before[same]] * V + item_N[after[same]], return_counts=True))
+
+
+def _joined(some: Steps, more: Steps) -> Steps:
+    code, place = np.unique(np.concatenate([some.code, more.code]), return_inverse=True)
+    counts = np.bincount(place, np.concatenate([some.count, more.count]), len(code))
+    return Steps(code, counts.astype(np.int64))
+
+
+# ---- Items -------------------------------------------------------------------------------------
+
+
+def named_items(examples: Examples, items: ItemIndex) -> list[np.ndarray]:
+    """The indices of the items in each history, oldest first."""
+    hashes = [unpack(np.frombuffer(each, RECORD)).item for each in examples.histories]
+    named = [_items(each, items) for each in hashes]
+    return [each[each >= 0] for each in named]
+
+
+def by_popularity(counts: Counts, named: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores (N, V): the same for everyone, below 1."""
+    popular_V = counts.popularity_V / (counts.popularity_V.max(initial=0) + 1)
+    return np.tile(popular_V.astype(np.float32), (len(named), 1))
+
+
+def by_recency(counts: Counts, named: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores (N, V): what the customer dealt with, the newest first; then by popularity."""
+    score_NV = by_popularity(counts, named)
+    for row, items in enumerate(named):
+        score_NV[row, items] = 1 + np.arange(len(items))  # of an item's places the last stays
+    return score_NV
+
+
+def by_last_step(counts: Counts, named: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores (N, V): how often each item followed the last one; then by popularity."""
+    score_NV = by_popularity(counts, named)
+    V = score_NV.shape[1]
+    for row, items in enumerate(named):
+        for last in items[-1:]:
+            start, end = np.searchsorted(counts.steps.code, [last * V, (last + 1) * V])
+            score_NV[row, counts.steps.code[start:end] % V] += counts.steps.count[start:end]
+    return score_NV
+
+
+# ---- Intent ------------------------------------------------------------------------------------
+
+
+def intent_by_frequency(counts: Counts, examples: Examples) -> np.ndarray:
+    """Probabilities (N, U): how often each answer came."""
+    answer_U = counts.answer_XU.sum(axis=0)
+    return np.tile(answer_U / answer_U.sum(), (len(examples), 1))
+
+
+def intent_by_last_type(counts: Counts, examples: Examples) -> np.ndarray:
+    """Probabilities (N, U): how often each answer came after the type of the last record."""
+    frequency_U = counts.answer_XU.sum(axis=0) / counts.answer_XU.sum()
+    answer_XU = counts.answer_XU + SMOOTHING * frequency_U
+    code_N = [_last_type(each) for each in examples.histories]
+    return (answer_XU / answer_XU.sum(axis=1, keepdims=True))[code_N]
+
+
+def _last_type(history: bytes) -> int:
+    records = np.frombuffer(history, RECORD)
+    return int(unpack(records[-1:]).type[0]) if len(records) else 0

@@ -1,0 +1,77 @@
+"""Ray: the cluster that RAY_ADDRESS names, else a quiet one on this machine that ends with us."""
+
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from training.loop import work
+from training.plan import Plan
+from training.progress import Address
+
+OBJECT_STORE_BYTES = 512 << 20  # what does not fit is spilled to disk
+QUIET = ("ray", "ray.data", "ray.train")
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Ray while it is needed; whatever happens, nothing of it stays behind."""
+    local = "RAY_ADDRESS" not in os.environ
+    ray.init(
+        include_dashboard=False if local else None,
+        object_store_memory=OBJECT_STORE_BYTES if local else None,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    try:
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        yield
+    finally:
+        ray.shutdown()
+
+
+def fit(
+    plan: Plan, dataset: ray.data.Dataset, *, storage: Path, name: str, progress: Address
+) -> ray.train.Result:
+    """Trains with as many workers as the settings say; a killed one is replaced."""
+    settings = plan.settings
+    trainer = TorchTrainer(
+        work,
+        train_loop_config={"plan": plan, "progress": progress, "threads": os.cpu_count()},
+        datasets={"history": dataset},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=settings.workers, use_gpu=settings.gpu
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(storage.resolve()),
+            failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(
+                num_to_keep=1,
+                checkpoint_score_attribute="validation_loss",
+                checkpoint_score_order="min",
+            ),
+        ),
+    )
+    return _outside_main_thread(trainer.fit)
+
+
+def _outside_main_thread(work: Any) -> Any:
+    """In the main thread Ray Train would take over Ctrl-C, and exit with status 0."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="fit")
+    try:
+        return executor.submit(work).result()
+    finally:
+        executor.shutdown(wait=False)

@@ -1,0 +1,70 @@
+"""What stands beside the graph in an artefact, and the whole of it in one directory."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.artefact import INPUTS, OUTPUTS, Contract, write_contract, write_manifest
+from features.encoding import ItemIndex, encode
+from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
+from training.baselines import Counts
+from training.examples import Examples
+from training.export import Feeds, run_model
+from training.ranker import Ranker
+
+GOLDEN_HISTORIES = 7
+GOLDEN_K = 10
+MOST_POPULAR = 1000
+
+
+def write_companions(
+    directory: Path, ranker: Ranker, counts: Counts, examples: Examples, vocabulary: Vocabulary
+) -> None:
+    """Writes all but the graph and the contract."""
+    items = counts.items
+    pq.write_table(pa.table({"item_id": list(items.item_ids)}), directory / "items.parquet")
+    popularity = json.dumps(_popularity(counts, vocabulary))
+    (directory / "popularity.json").write_text(popularity + "\n")
+    feeds = _golden_feeds(ranker, items, examples)
+    golden = dict(zip(OUTPUTS, run_model(ranker, feeds), strict=True))
+    np.savez(directory / "golden.npz", **feeds, **golden)
+
+
+def seal(directory: Path, contract: Contract) -> None:
+    """Writes contract and manifest: from now on nothing may change."""
+    write_contract(directory, contract)
+    write_manifest(directory)
+
+
+def _popularity(counts: Counts, vocabulary: Vocabulary) -> dict[str, list[int]]:
+    names = {**vocabulary.channel_by_code, OTHER_CHANNEL_CODE: OTHER_CHANNEL}
+    by_channel = {names[code]: count_V for code, count_V in counts.popularity_by_channel.items()}
+    return {
+        channel: _most_popular(count_V)
+        for channel, count_V in {"": counts.popularity_V, **by_channel}.items()
+    }
+
+
+def _most_popular(count_V: np.ndarray) -> list[int]:
+    ordered = np.argsort(-count_V, kind="stable")[:MOST_POPULAR]
+    return [int(each) for each in ordered if count_V[each]]
+
+
+def _golden_feeds(ranker: Ranker, items: ItemIndex, examples: Examples) -> Feeds:
+    """Real histories of all lengths, and an empty one; the last item is not available."""
+    spread = np.linspace(0, len(examples) - 1, GOLDEN_HISTORIES).astype(int)
+    chosen = examples[np.unique(spread)] if len(examples) else examples
+    channels = np.append(chosen.channel_N, chosen.channel_N[:1] if len(chosen) else [1])
+    ticks = np.append(chosen.tick_N, 0)
+    config = ranker.model.config
+    tokens_BLF, context_BC = encode(
+        [*chosen.histories, b""], channels.tolist(), ticks, items=items, max_length=config.max_length
+    )
+    available_V = np.arange(len(items.item_ids)) < max(len(items.item_ids) - 1, 1)
+    weight_BT = np.ones((len(tokens_BLF), config.type_count), np.float32)
+    k = np.array(min(GOLDEN_K, len(items.item_ids)), np.int64)
+    values = (tokens_BLF, context_BC, available_V, weight_BT, k)
+    return dict(zip(INPUTS, values, strict=True))

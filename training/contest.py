@@ -1,0 +1,64 @@
+"""What contenders are asked, and what the baselines have counted: both from one set of sequences."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import ray.data
+
+from training import baselines
+from training.baselines import Counts
+from training.examples import draw
+from training.judging import Contest
+from training.plan import Plan
+from training.questions import NONE, Asking, Questions, ask
+from training.sequences import Sequences, before, in_batches
+
+CUSTOMERS_AT_ONCE = 4096
+
+
+def count_before_test(dataset: ray.data.Dataset, plan: Plan) -> Counts:
+    """What the baselines learn from everything before the test."""
+    asking = Asking(horizon_ticks=plan.horizon_ticks)
+    rng = np.random.default_rng(plan.settings.seed)
+    ask_all = partial(ask, types=plan.types, asking=asking, rng=rng)
+    return baselines.count(_learnt(dataset, plan), ask_all, plan.items, plan.type_count)
+
+
+def _learnt(dataset: ray.data.Dataset, plan: Plan) -> Iterator[Sequences]:
+    for sequences in in_batches(dataset, CUSTOMERS_AT_ONCE, plan.split):
+        until = np.full(len(sequences.customers), plan.split.test_tick)
+        learnt = before(sequences, until)
+        if learnt.customers:
+            yield learnt
+
+
+def draw_contest(dataset: ray.data.Dataset, plan: Plan, *, max_records: int) -> Contest:
+    """Questions from the test part, with as much history as is kept online."""
+    settings = plan.settings
+    arriving = Asking(
+        horizon_ticks=plan.horizon_ticks, since_tick=plan.split.test_tick, arrivals=1.0
+    )
+    any_moment = replace(arriving, arrivals=0.5)
+    drawing = partial(draw, size=settings.examples, max_records=max_records)
+    batches = partial(in_batches, dataset, CUSTOMERS_AT_ONCE, plan.split)
+    arrivals, arrival_count = drawing(
+        batches(), partial(_next_items, plan=plan, asking=arriving, rng=_rng(plan, 1)), seed=1
+    )
+    moments, moment_count = drawing(
+        batches(), partial(ask, types=plan.types, asking=any_moment, rng=_rng(plan, 2)), seed=2
+    )
+    return Contest(arrivals, moments, arrival_count, moment_count)
+
+
+def _next_items(
+    sequences: Sequences, *, plan: Plan, asking: Asking, rng: np.random.Generator
+) -> Questions:
+    """The questions whose answer is about an item."""
+    asked = ask(sequences, plan.types, asking, rng)
+    return replace(asked, type_P=np.where(asked.item_P != 0, asked.type_P, NONE))
+
+
+def _rng(plan: Plan, stream: int) -> np.random.Generator:
+    return np.random.default_rng([plan.settings.seed, stream])

@@ -1,0 +1,130 @@
+"""From a trained model to an artefact: the ONNX graph, checked against torch, and its companions.
+
+B customers  L tokens  F token fields  V items  T predicted types  K asked items
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from features.artefact import GOLDEN_TOLERANCE, INPUTS, OUTPUTS
+from features.encoding import CHANNEL, FIELD_SIZES, GAP, ITEM, TOKEN_FIELDS, TYPE
+from training.ranker import Ranker
+
+GRAPH = "model.onnx"
+CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))
+"""Customers, tokens (0: no history, None: as many as the model reads), and items asked for."""
+UNAVAILABLE = 0.1  # share of the items, when the graph is checked
+
+Session = onnxruntime.InferenceSession
+Feeds = dict[str, np.ndarray]
+Outputs = tuple[np.ndarray, ...]
+
+
+class ExportError(RuntimeError):
+    """A graph that does not give what the trained model gives."""
+
+
+def write_graph(ranker: Ranker, path: Path) -> None:
+    """Exports the ranker; batch size, length and k stay open."""
+    any_size = torch.export.Dim.DYNAMIC
+    feeds = random_feeds(ranker, 3, 2, 2, np.random.default_rng(0))
+    with _quiet():
+        program = torch.onnx.export(
+            ranker.eval(),
+            tuple(torch.from_numpy(feeds[name]) for name in INPUTS),
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes=({0: any_size, 1: any_size}, {0: any_size}, None, {0: any_size}, None),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None  # as dynamo=True says
+    program.save(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks of its own deprecations, and of torchvision."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def open_graph(model: onnx.ModelProto | Path, *, threads: int = 0) -> Session:
+    """A graph ready to run on the CPU; 0 threads are as many as there are cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    content = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+# ---- Parity ------------------------------------------------------------------------------------
+
+
+def check_parity(ranker: Ranker, path: Path) -> float:
+    """How far the graph is from the model over all corners; raises ExportError if too far."""
+    session, rng = open_graph(path), np.random.default_rng(1)
+    longest, V = ranker.model.config.max_length, ranker.model.config.item_count
+    worst = 0.0
+    for B, length, k in CORNERS:
+        L = longest if length is None else length
+        feeds = random_feeds(ranker, B, L, min(k, V), rng)
+        distance = difference(run_model(ranker, feeds), session.run(OUTPUTS, feeds), feeds)
+        worst = max(worst, distance)
+        if not distance <= GOLDEN_TOLERANCE:  # NaN too
+            raise ExportError(
+                f"{path}: differs from the trained model by {distance:.3g} for {B} customers with "
+                f"{L} tokens; {GOLDEN_TOLERANCE:g} is allowed"
+            )
+    return worst
+
+
+def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
+    """The largest difference of a probability; items of the same score may change places."""
+    weight_B1T = feeds["weight_BT"][:, None]
+    score_BK, other_BK = ((each[2] * weight_B1T).sum(-1) for each in (some, others))
+    same_BK = some[1] == others[1]
+    apart = (some[0] - others[0], score_BK - other_BK, (some[2] - others[2])[same_BK])
+    return max(float(np.abs(each).max(initial=0)) for each in apart)
+
+
+def run_model(ranker: Ranker, feeds: Feeds) -> Outputs:
+    """What torch gives."""
+    with torch.no_grad():
+        outputs = ranker(*(torch.from_numpy(feeds[name]) for name in INPUTS))
+    return tuple(each.numpy() for each in outputs)
+
+
+def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generator) -> Feeds:
+    """Histories of up to L tokens, with repeats; of a single customer exactly L."""
+    config = ranker.model.config
+    lengths = rng.integers(0, L + 1, B) if B > 1 else np.array([L])
+    L = max(L, 1)
+    sizes = np.array([len(ranker.item_RD), *FIELD_SIZES.values()])
+    tokens_BLF = rng.integers(0, sizes, (B, L, TOKEN_FIELDS), np.int32)
+    tokens_BLF[..., TYPE] = rng.integers(1, FIELD_SIZES[TYPE], (B, L))
+    again_BL = rng.random((B, L)) < 0.5
+    tokens_BLF[..., ITEM] = np.where(again_BL, tokens_BLF[:, :1, ITEM], tokens_BLF[..., ITEM])
+    for row, length in enumerate(lengths):
+        tokens_BLF[row, : L - length] = 0
+    context_BC = rng.integers(0, [FIELD_SIZES[CHANNEL], FIELD_SIZES[GAP]], (B, 2), np.int32)
+    available_V = rng.random(config.item_count) >= UNAVAILABLE
+    weight_BT = rng.random((B, config.type_count), np.float32)
+    values = (tokens_BLF, context_BC, available_V, weight_BT, np.array(k, np.int64))
+    return dict(zip(INPUTS, values, strict=True))

@@ -1,0 +1,137 @@
+"""The contest: models and baselines answer the same questions.
+
+N examples   V items   T predicted types   U types and silence
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from features.artefact import INPUTS, OUTPUTS, Contract, load_items, verify
+from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
+from features.vocabulary import Vocabulary
+from training import baselines
+from training.baselines import Counts
+from training.evaluation import Intent, Ranking, ranks, rate_intent, rate_ranking
+from training.examples import Examples
+from training.export import GRAPH, Session, open_graph
+
+SCORES_AT_ONCE = 4_000_000  # examples x items
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is asked: next items as customers come, and intents at any moment."""
+
+    arrivals: Examples
+    moments: Examples
+    arrival_count: int  # of how many the arrivals are drawn
+    moment_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How well one contender did."""
+
+    name: str
+    ranking: Ranking
+    intent: Intent | None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By the names that they have in the contract and in MLflow."""
+        metrics = {
+            "hr_at_10": self.ranking.hit_rate,
+            "ndcg_at_10": self.ranking.ndcg,
+            "mrr": self.ranking.mrr,
+        }
+        if self.intent is not None:
+            metrics |= {"intent_log_loss": self.intent.log_loss, "intent_auc": self.intent.auc}
+        return metrics
+
+
+def judge_baselines(counts: Counts, contest: Contest) -> list[Standing]:
+    """Popularity, recency and Markov; the first and the last have a counterpart for intents."""
+    moments = contest.moments
+    frequency = baselines.intent_by_frequency(counts, moments)
+    last_type = baselines.intent_by_last_type(counts, moments)
+    return [
+        _judge_baseline("popularity", baselines.by_popularity, counts, contest, frequency),
+        _judge_baseline("recency", baselines.by_recency, counts, contest, None),
+        _judge_baseline("Markov", baselines.by_last_step, counts, contest, last_type),
+    ]
+
+
+def _judge_baseline(
+    name: str,
+    score: baselines.Score,
+    counts: Counts,
+    contest: Contest,
+    intent_NU: np.ndarray | None,
+) -> Standing:
+    ranked = [
+        ranks(score(counts, baselines.named_items(each, counts.items)), right(each, counts.items))
+        for each in in_chunks(contest.arrivals, len(counts.items.item_ids))
+    ]
+    intent = None if intent_NU is None else rate_intent(intent_NU, contest.moments.type_N)
+    return Standing(name, rate_ranking(np.concatenate(ranked)), intent)
+
+
+def judge_artefact(
+    name: str, directory: Path, vocabulary: Vocabulary, contest: Contest
+) -> Standing:
+    """Lets an artefact answer as it would in serving; raises ArtefactError if it must not serve."""
+    contract = verify(directory, vocabulary)
+    items = load_items(directory)
+    graph = onnx.load(directory / GRAPH)
+    (top,) = (node for node in graph.graph.node if node.op_type == "TopK")
+    answer = partial(_answer, contract=contract, items=items)
+    scores = answer(_only(graph, top.input[0]), contest.arrivals)
+    ranked = [ranks(score_NV, right(some, items)) for some, score_NV in scores]
+    intents = answer(_only(graph, OUTPUTS[0]), contest.moments)
+    intent_NU = np.concatenate([each_NU for _, each_NU in intents])
+    return Standing(
+        name, rate_ranking(np.concatenate(ranked)), rate_intent(intent_NU, contest.moments.type_N)
+    )
+
+
+def _only(model: onnx.ModelProto, output: str) -> Session:
+    """The graph up to one value; what only others need is left out."""
+    del model.graph.output[:]
+    kind = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info(output, kind, None))
+    return open_graph(model)
+
+
+def _answer(
+    session: Session, examples: Examples, *, contract: Contract, items: ItemIndex
+) -> Iterator[tuple[Examples, np.ndarray]]:
+    """What the graph says to the examples, some at a time; everything is available."""
+    available_V = np.ones(contract.item_count, bool)
+    for some in in_chunks(examples, contract.item_count):
+        tokens_BLF, context_BC = encode(
+            some.histories,
+            some.channel_N.tolist(),
+            some.tick_N,
+            items=items,
+            max_length=contract.max_length,
+        )
+        weight_BT = np.ones((len(some), len(contract.predicted_types)), np.float32)
+        values = (tokens_BLF, context_BC, available_V, weight_BT, np.array(1, np.int64))
+        yield some, session.run(None, dict(zip(INPUTS, values, strict=True)))[0]
+
+
+def right(examples: Examples, items: ItemIndex) -> np.ndarray:
+    """The index of the item that came; negative where the index lacks it."""
+    return items.rows(examples.item_N).astype(np.int64) - FIRST_ITEM_ROW
+
+
+def in_chunks(examples: Examples, item_count: int) -> Iterator[Examples]:
+    """Examples in pieces whose scores fit into memory."""
+    size = max(1, SCORES_AT_ONCE // max(item_count, 1))
+    for start in range(0, len(examples), size):
+        yield examples[np.arange(start, min(start + size, len(examples)))]

@@ -1,0 +1,70 @@
+"""What every worker must know before it learns: shape of the model, data split, items, settings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from features.encoding import ItemIndex
+from features.vocabulary import Vocabulary
+from training.items import KnownItems
+from training.model import Model, ModelConfig
+from training.questions import TICKS_PER_DAY, type_index
+from training.settings import TrainingSettings
+from training.split import Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One training run."""
+
+    settings: TrainingSettings
+    split: Split
+    known: KnownItems
+    types: np.ndarray  # questions.type_index
+    type_count: int
+    position_count: int  # about so many questions in each epoch
+
+    @property
+    def items(self) -> ItemIndex:
+        """The items that the model will know."""
+        return self.known.index
+
+    @property
+    def horizon_ticks(self) -> int:
+        """How long nothing must happen to be silence."""
+        return int(self.settings.horizon_days * TICKS_PER_DAY)
+
+
+def make_plan(
+    settings: TrainingSettings,
+    split: Split,
+    known: KnownItems,
+    vocabulary: Vocabulary,
+    position_count: int,
+) -> Plan:
+    """The plan of a run."""
+    return Plan(
+        settings=settings,
+        split=split,
+        known=known,
+        types=type_index(vocabulary),
+        type_count=len(vocabulary.predicted),
+        position_count=position_count,
+    )
+
+
+def new_model(plan: Plan) -> Model:
+    """A model that has learnt nothing yet, the same for the same seed."""
+    torch.manual_seed(plan.settings.seed)
+    config = ModelConfig(
+        item_count=len(plan.items.item_ids),
+        type_count=plan.type_count,
+        content_buckets=plan.known.buckets,
+        width=plan.settings.width,
+        heads=plan.settings.heads,
+        blocks=plan.settings.blocks,
+        max_length=plan.settings.max_length,
+        dropout=plan.settings.dropout,
+    )
+    return Model(config, torch.from_numpy(plan.known.content_VW))

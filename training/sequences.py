@@ -1,0 +1,129 @@
+"""The history as one sequence a customer, made by Ray Data in pieces that need not fit in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import ray.data
+
+from features.interaction import ANONYMOUS, SCHEMA
+from features.record import RECORD, RECORD_BYTES, pack_table, unpack
+from features.settings import Home
+from features.vocabulary import Vocabulary
+from training.split import Split, parts_of
+
+BYTES_A_TASK = 64 << 20
+MIN_TASKS = 2
+PARTITIONS = 16
+PACKED = ["source", "interaction_id", "type", "channel", "initiator", "item_id", "amount"]
+COLUMNS = [*PACKED, "event_time", "customer_id", "anonymous_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Some customers and their records, oldest first, one customer after another."""
+
+    customers: list[str]
+    records: np.ndarray  # of RECORD
+    ends: np.ndarray  # where each customer's records end
+    until: np.ndarray  # the tick from which on nothing is known of a customer
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each customer's records begin."""
+        return self.ends - self.sizes
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """How many records each customer has."""
+        return np.diff(self.ends, prepend=0)
+
+
+def read_sequences(home: Home, vocabulary: Vocabulary) -> ray.data.Dataset:
+    """Rows of customer and records: packed as the online store packs them, all that there are.
+
+    Each task reads many daily files at once: ray.data.read_parquet spent 19 s listing the 123
+    files of tmall, this takes 3 s in all.
+    """
+    tasks = [{"parts": "\n".join(parts)} for parts in _shares(home)]
+    return (
+        ray.data.from_items(tasks, override_num_blocks=len(tasks))
+        .map_batches(
+            partial(_pack, vocabulary=vocabulary), batch_size=1, batch_format="pyarrow"
+        )
+        .repartition(PARTITIONS, keys=["customer"])
+        .map_batches(gather, batch_size=None, batch_format="pyarrow")
+    )
+
+
+def _shares(home: Home) -> list[list[str]]:
+    """The parts, dealt out to tasks of about equal size."""
+    parts = parts_of(home)
+    count = max(MIN_TASKS, sum(part.stat().st_size for part in parts) // BYTES_A_TASK)
+    return [[str(part) for part in parts[at::count]] for at in range(min(count, len(parts)))]
+
+
+def _pack(task: pa.Table, vocabulary: Vocabulary) -> pa.Table:
+    parts = task["parts"][0].as_py().split("\n")
+    schema = pa.schema([SCHEMA.field(name) for name in COLUMNS])
+    rows = pa.concat_tables([pq.read_table(part, schema=schema) for part in parts])
+    records = pack_table(rows, vocabulary)
+    anonymous = pc.binary_join_element_wise(ANONYMOUS, rows["anonymous_id"], "")
+    return pa.table(
+        {
+            "customer": pc.coalesce(rows["customer_id"], anonymous),
+            "head": records["head"].astype(np.uint64),
+            "tail": records["tail"].astype(np.uint64),
+        }
+    )
+
+
+def gather(packed: pa.Table) -> pa.Table:
+    """Rows of customer, head and tail as one row a customer; a record given twice counts once."""
+    names = pc.unique(packed["customer"]).sort()
+    customer = pc.index_in(packed["customer"], names).to_numpy()
+    head, tail = packed["head"].to_numpy(), packed["tail"].to_numpy()
+    order = np.lexsort((tail, head, customer))
+    customer, head, tail = customer[order], head[order], tail[order]
+    fresh = np.ones(len(order), bool)
+    same = (np.diff(customer) == 0) & (np.diff(head) == 0) & (np.diff(tail) == 0)
+    fresh[1:] = ~same
+    records = np.empty(int(fresh.sum()), RECORD)
+    records["head"], records["tail"] = head[fresh], tail[fresh]
+    ends = np.cumsum(np.bincount(customer[fresh], minlength=len(names)))
+    offsets = pa.array(np.concatenate([[0], ends * RECORD_BYTES]), pa.int64())
+    blobs = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(ends), [None, offsets.buffers()[1], pa.py_buffer(records.tobytes())]
+    )
+    return pa.table({"customer": names, "records": blobs})
+
+
+def in_batches(
+    dataset: ray.data.DataIterator | ray.data.Dataset, customers_a_batch: int, split: Split
+) -> Iterator[Sequences]:
+    """All sequences of a dataset, so many customers at a time."""
+    for table in dataset.iter_batches(batch_size=customers_a_batch, batch_format="pyarrow"):
+        yield sequences_of(table["customer"].to_pylist(), table["records"].to_pylist(), split)
+
+
+def sequences_of(customers: list[str], histories: list[bytes], split: Split) -> Sequences:
+    """Packed histories, one customer after another."""
+    sizes = np.array([len(each) // RECORD_BYTES for each in histories], np.int64)
+    until = np.full(len(customers), split.end_tick)
+    return Sequences(customers, np.frombuffer(b"".join(histories), RECORD), np.cumsum(sizes), until)
+
+
+def before(sequences: Sequences, until: np.ndarray) -> Sequences:
+    """Of each customer what lies before a tick; customers of whom nothing does are left out."""
+    ticks = unpack(sequences.records).tick
+    kept = ticks < np.repeat(until, sequences.sizes)
+    counts = np.add.reduceat(np.append(kept, False), sequences.starts, dtype=np.int64)
+    known = np.flatnonzero(counts)
+    customers = [sequences.customers[each] for each in known]
+    return Sequences(
+        customers, sequences.records[kept], np.cumsum(counts[known]), until[known]
+    )

@@ -1,0 +1,29 @@
+"""What can be set about training; each field is a flag and an INTERPLAY_ variable."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+
+class TrainingError(ValueError):
+    """A history that nothing can be learnt from; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """The model's shape, how it learns, and how it is judged."""
+
+    width: Annotated[int, "numbers in each vector of the model"] = 64
+    heads: Annotated[int, "attention heads; divide the width"] = 2
+    blocks: Annotated[int, "transformer blocks"] = 2
+    max_length: Annotated[int, "interactions of a customer that the model reads"] = 50
+    dropout: Annotated[float, "share of each vector left out in training"] = 0.1
+    epochs: Annotated[int, "passes over the history, at most"] = 2
+    learning_rate: Annotated[float, "the highest, after warming up"] = 0.006
+    positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 2048
+    horizon_days: Annotated[float, "no interaction for so long is silence"] = 7.0
+    test_share: Annotated[float, "newest part of the history, which the model is judged on"] = 0.1
+    examples: Annotated[int, "interactions of that part to judge on, drawn at random"] = 20_000
+    workers: Annotated[int, "training processes"] = 1
+    gpu: Annotated[bool, "one GPU for each worker"] = False
+    max_failures: Annotated[int, "killed workers from which to recover"] = 3
+    seed: Annotated[int, "of everything drawn at random"] = 1
