@@ -85,7 +85,7 @@ def tokens_of(records: np.ndarray, starts: np.ndarray, items: ItemIndex) -> np.n
 
 
 def context_of(
-    channels: Sequence[int], now_ticks: np.ndarray, last_ticks: np.ndarray
+    channels: Sequence[int] | np.ndarray, now_ticks: np.ndarray, last_ticks: np.ndarray
 ) -> np.ndarray:
     """Contexts (B, C) int32: channel code of each request, and the gap since the last record.
 

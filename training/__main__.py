@@ -21,8 +21,8 @@ def main() -> None:
     """Learns what comes next from the history, and publishes models that are better."""
     # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -36,10 +36,11 @@ def train_command(**values: Any) -> None:
 
     console = Console(highlight=False)
     with running.prepared(*_settings(values)) as run:
-        rows, items = run.snapshot.rows, len(run.plan.items.item_ids)
+        snapshot, items = run.snapshot, len(run.plan.items.item_ids)
         console.print(
-            f"{rows:,} interactions up to {run.snapshot.newest_time:%Y-%m-%d %H:%M}, "
-            f"{items:,} items; judged from {run.snapshot.test_time:%Y-%m-%d %H:%M} on"
+            f"{snapshot.rows:,} interactions up to {snapshot.newest_time:%Y-%m-%d %H:%M}, "
+            f"{items:,} items; judged on those from {snapshot.test_time:%Y-%m-%d %H:%M} on",
+            soft_wrap=True,
         )
         outcome = running.train(run, partial(shown, console), console.print)
     console.print(standings_table(outcome.standings, outcome.contest))

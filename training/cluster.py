@@ -48,12 +48,10 @@ def fit(
     """Trains with as many workers as the settings say; a killed one is replaced."""
     settings = plan.settings
     trainer = TorchTrainer(
-        work,
-        train_loop_config={"plan": plan, "progress": progress, "threads": os.cpu_count()},
+        work,  # type: ignore[arg-type]  # Ray's types know no return value
+        train_loop_config={"plan": plan, "progress": progress, "threads": _cores()},
         datasets={"history": dataset},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=settings.workers, use_gpu=settings.gpu
-        ),
+        scaling_config=ray.train.ScalingConfig(num_workers=settings.workers, use_gpu=settings.gpu),
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage.resolve()),
@@ -66,6 +64,11 @@ def fit(
         ),
     )
     return _outside_main_thread(trainer.fit)
+
+
+def _cores() -> int:
+    """How many cores Ray has found, which in a container are those of its limit."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _outside_main_thread(work: Any) -> Any:

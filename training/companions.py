@@ -30,7 +30,7 @@ def write_companions(
     (directory / "popularity.json").write_text(popularity + "\n")
     feeds = _golden_feeds(ranker, items, examples)
     golden = dict(zip(OUTPUTS, run_model(ranker, feeds), strict=True))
-    np.savez(directory / "golden.npz", **feeds, **golden)
+    np.savez(directory / "golden.npz", **feeds, **golden)  # type: ignore[arg-type]
 
 
 def seal(directory: Path, contract: Contract) -> None:
@@ -60,8 +60,9 @@ def _golden_feeds(ranker: Ranker, items: ItemIndex, examples: Examples) -> Feeds
     channels = np.append(chosen.channel_N, chosen.channel_N[:1] if len(chosen) else [1])
     ticks = np.append(chosen.tick_N, 0)
     config = ranker.model.config
+    histories = [*chosen.histories, b""]
     tokens_BLF, context_BC = encode(
-        [*chosen.histories, b""], channels.tolist(), ticks, items=items, max_length=config.max_length
+        histories, channels.tolist(), ticks, items=items, max_length=config.max_length
     )
     available_V = np.arange(len(items.item_ids)) < max(len(items.item_ids) - 1, 1)
     weight_BT = np.ones((len(tokens_BLF), config.type_count), np.float32)

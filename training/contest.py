@@ -1,4 +1,4 @@
-"""What contenders are asked, and what the baselines have counted: both from one set of sequences."""
+"""What contenders are asked, and what the baselines have counted: both from the sequences."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))
 """Customers, tokens (0: no history, None: as many as the model reads), and items asked for."""
 UNAVAILABLE = 0.1  # share of the items, when the graph is checked
 
-Session = onnxruntime.InferenceSession
+Session: TypeAlias = onnxruntime.InferenceSession
 Feeds = dict[str, np.ndarray]
 Outputs = tuple[np.ndarray, ...]
 

@@ -63,9 +63,7 @@ def work(config: dict[str, Any]) -> list[dict[str, float]]:
     """Learns until the epochs are over, or validation says enough; gives each epoch's metrics."""
     plan: Plan = config["plan"]
     context = ray.train.get_context()
-    seat = Seat(
-        context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device()
-    )
+    seat = Seat(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
     torch.set_num_threads(max(1, config["threads"] // seat.workers))
     model = new_model(plan)
     learner = ray.train.torch.prepare_model(Learner(model))

@@ -136,12 +136,8 @@ class Model(nn.Module):
         asked_BQD = asked_BQD + self.channel(context_BQC[..., CONTEXT_CHANNEL])
         asked_BQD = asked_BQD + self.elapsed(context_BQC[..., CONTEXT_GAP])
         near_XBQL = self.nearness(lookback)
-        state_BQD = self.norm(
-            self.blocks[-1](asked_BQD, x_BLD, near_XBQL[:-1], lookback.seen_BQL)
-        )
-        return Asked(
-            state_BQD, item_BLD, self.copy_key(x_BLD), near_XBQL[-1], lookback.named_BQL
-        )
+        state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, near_XBQL[:-1], lookback.seen_BQL))
+        return Asked(state_BQD, item_BLD, self.copy_key(x_BLD), near_XBQL[-1], lookback.named_BQL)
 
     def _read(self, x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
         lookback = look_back(tokens_BLF, torch.zeros_like(tokens_BLF[..., 0]))

@@ -73,9 +73,7 @@ def ask(
     return Questions(
         record_P=record_P,
         tick_P=tick_P,
-        context_PC=context_of(
-            _channels(columns, record_P, next_P, silent_P, rng), tick_P, last_P
-        ),
+        context_PC=context_of(_channels(columns, record_P, next_P, silent_P, rng), tick_P, last_P),
         type_P=np.where(known_P, type_P, NONE),
         item_P=np.where(silent_P, 0, columns.item[next_P]),
     )

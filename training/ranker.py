@@ -72,4 +72,4 @@ def _top(score_BV: Tensor, k: Tensor) -> Tensor:
     count = k.item()
     torch._check(count >= 1)
     torch._check(count <= score_BV.shape[1])
-    return score_BV.topk(count, dim=1).indices
+    return score_BV.topk(count, dim=1).indices  # type: ignore[arg-type]  # k is an int64

@@ -128,7 +128,7 @@ def _fit(run: Prepared, showing: Showing) -> tuple[Ranker, list[dict[str, float]
     model = new_model(run.plan)
     model.load_state_dict(load(checkpoint)["model"])
     shutil.rmtree(run.home.checkpoints, ignore_errors=True)
-    return Ranker(model), result.return_value or []
+    return Ranker(model), getattr(result, "return_value", None) or []
 
 
 def _host() -> str:

@@ -1,8 +1,9 @@
-"""The history as one sequence a customer, made by Ray Data in pieces that need not fit in memory."""
+"""The history as one sequence a customer, made by Ray Data piece by piece."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -52,9 +53,7 @@ def read_sequences(home: Home, vocabulary: Vocabulary) -> ray.data.Dataset:
     tasks = [{"parts": "\n".join(parts)} for parts in _shares(home)]
     return (
         ray.data.from_items(tasks, override_num_blocks=len(tasks))
-        .map_batches(
-            partial(_pack, vocabulary=vocabulary), batch_size=1, batch_format="pyarrow"
-        )
+        .map_batches(partial(_pack, vocabulary=vocabulary), batch_size=1, batch_format="pyarrow")
         .repartition(PARTITIONS, keys=["customer"])
         .map_batches(gather, batch_size=None, batch_format="pyarrow")
     )
@@ -106,7 +105,10 @@ def in_batches(
     dataset: ray.data.DataIterator | ray.data.Dataset, customers_a_batch: int, split: Split
 ) -> Iterator[Sequences]:
     """All sequences of a dataset, so many customers at a time."""
-    for table in dataset.iter_batches(batch_size=customers_a_batch, batch_format="pyarrow"):
+    batches: Iterable[Any] = dataset.iter_batches(
+        batch_size=customers_a_batch, batch_format="pyarrow"
+    )
+    for table in batches:
         yield sequences_of(table["customer"].to_pylist(), table["records"].to_pylist(), split)
 
 
@@ -124,6 +126,4 @@ def before(sequences: Sequences, until: np.ndarray) -> Sequences:
     counts = np.add.reduceat(np.append(kept, False), sequences.starts, dtype=np.int64)
     known = np.flatnonzero(counts)
     customers = [sequences.customers[each] for each in known]
-    return Sequences(
-        customers, sequences.records[kept], np.cumsum(counts[known]), until[known]
-    )
+    return Sequences(customers, sequences.records[kept], np.cumsum(counts[known]), until[known])

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import duckdb
@@ -71,9 +72,7 @@ def take_snapshot(home: Home, vocabulary: Vocabulary, *, test_share: float) -> S
         (learnt_rows,) = _row(database, f"count(*) FILTER (event_time < '{cuts[1]}')")
     if not 0 < learnt_rows < rows:
         raise TrainingError(f"{home.history}: {rows} interactions cannot be split by time")
-    split = Split(
-        validation_tick=tick(cuts[0]), test_tick=tick(cuts[1]), end_tick=tick(newest) + 1
-    )
+    split = Split(validation_tick=tick(cuts[0]), test_tick=tick(cuts[1]), end_tick=tick(newest) + 1)
     return Snapshot(
         rows=rows,
         learnt_rows=learnt_rows,
@@ -88,7 +87,7 @@ def parts_of(home: Home) -> list[Path]:
     return sorted(home.history.glob("date=*/*.parquet"))
 
 
-def _row(database: duckdb.DuckDBPyConnection, select: str) -> tuple:  # type: ignore[type-arg]
+def _row(database: duckdb.DuckDBPyConnection, select: str) -> tuple[Any, ...]:
     row = database.execute(f"SELECT {select} FROM history").fetchone()
     assert row is not None  # an aggregate always has a row
     return row
@@ -98,7 +97,7 @@ def _check_types(database: duckdb.DuckDBPyConnection, vocabulary: Vocabulary) ->
     held = {name for (name,) in database.execute("SELECT DISTINCT type FROM history").fetchall()}
     if unknown := held - set(vocabulary.types):
         names = ", ".join(sorted(unknown))
-        raise TrainingError(f"the history holds types that the vocabulary does not declare: {names}")
+        raise TrainingError(f"the history holds types that no vocabulary declares: {names}")
 
 
 def _digest(parts: list[Path], root: Path) -> str:
