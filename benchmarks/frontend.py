@@ -15,6 +15,7 @@ from interplay.v1.personalization_service_pb2 import (
 )
 
 DECIDE = "/interplay.v1.PersonalizationService/DecideInteraction"
+RECORD = "/interplay.v1.PersonalizationService/RecordInteractions"
 TIMEOUT_S = 5.0
 
 
@@ -65,3 +66,20 @@ class Frontend:
 def question(customer_id: str, channel: str, *, k: int) -> DecideInteractionRequest:
     """The request that ask() sends."""
     return DecideInteractionRequest(customer_id=customer_id, channel=channel, placement="home", k=k)
+
+
+def views(customer_ids: Sequence[str], count: int) -> list[bytes]:
+    """Requests that record one view each, all different, of customers in turn."""
+    visit, requests = uuid.uuid4().hex[:8], []
+    for number in range(count):
+        interaction = Interaction(
+            source="load",
+            interaction_id=f"{visit}-{number}",
+            customer_id=customer_ids[number % len(customer_ids)],
+            type="view",
+            channel="web",
+        )
+        interaction.event_time.GetCurrentTime()
+        request = RecordInteractionsRequest(interactions=[interaction])
+        requests.append(request.SerializeToString())
+    return requests
