@@ -55,9 +55,10 @@ def draw_contest(dataset: ray.data.Dataset, plan: Plan, *, max_records: int) -> 
 def _next_items(
     sequences: Sequences, *, plan: Plan, asking: Asking, rng: np.random.Generator
 ) -> Questions:
-    """The questions whose answer is about an item."""
+    """The questions put as the customer comes, and for an item: each item is asked for once."""
     asked = ask(sequences, plan.types, asking, rng)
-    return replace(asked, type_P=np.where(asked.item_P != 0, asked.type_P, NONE))
+    wanted_P = asked.arriving_P & (asked.item_P != 0)
+    return replace(asked, type_P=np.where(wanted_P, asked.type_P, NONE))
 
 
 def _rng(plan: Plan, stream: int) -> np.random.Generator:

@@ -39,6 +39,7 @@ class Questions:
     context_PC: np.ndarray
     type_P: np.ndarray  # index into the predicted types; their number is silence
     item_P: np.ndarray  # item hash, 0 for none
+    arriving_P: np.ndarray  # asked as the customer comes
 
 
 def type_index(vocabulary: Vocabulary) -> np.ndarray:
@@ -76,6 +77,7 @@ def ask(
         context_PC=context_of(_channels(columns, record_P, next_P, silent_P, rng), tick_P, last_P),
         type_P=np.where(known_P, type_P, NONE),
         item_P=np.where(silent_P, 0, columns.item[next_P]),
+        arriving_P=arriving_P,
     )
 
 
