@@ -29,7 +29,6 @@ from features.encoding import (
     FIRST_ITEM_ROW,
     ITEM,
     MAX_GAP,
-    TYPE,
 )
 from training.attention import NEVER, Block, Lookback, look_back
 
@@ -102,7 +101,6 @@ class Model(nn.Module):
         self.config = config
         self.items = Items(config, content_VW)
         self.fields = nn.ModuleList(nn.Embedding(size, width) for size in FIELD_SIZES.values())
-        self.before = nn.Linear(width, width, bias=False)
         self.channel = nn.Embedding(FIELD_SIZES[CHANNEL], width)
         self.elapsed = nn.Embedding(MAX_GAP + 1, width)
         self.distances = nn.ModuleList(
@@ -129,7 +127,6 @@ class Model(nn.Module):
         x_BLD = item_BLD
         for field, table in zip(FIELD_SIZES, self.fields, strict=True):
             x_BLD = x_BLD + table(tokens_BLF[..., field])
-        x_BLD = x_BLD + self.before(_shifted(x_BLD, tokens_BLF))
         x_BLD = self.dropout(x_BLD)
         # 2. Tokens read what came before them.
         lookback = look_back(tokens_BLF, context_BQC[..., CONTEXT_GAP])
@@ -158,12 +155,6 @@ class Model(nn.Module):
         logit_BQL = query_BQD @ asked.key_BLD.transpose(1, 2) / sqrt(self.config.width)
         logit_BQL = (logit_BQL + asked.nearness_BQL).clamp(max=MAX_COPY)
         return logit_BQL.masked_fill(~asked.named_BQL, NEVER)
-
-
-def _shifted(x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
-    """The token before each; zeros before the first."""
-    held_BL1 = tokens_BLF[..., TYPE, None] > 0
-    return F.pad(x_BLD * held_BL1, (0, 0, 1, 0))[:, :-1]
 
 
 def _initialize(module: nn.Module) -> None:
