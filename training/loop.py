@@ -76,6 +76,8 @@ def work(config: dict[str, Any]) -> list[dict[str, float]]:
         state.epoch += 1
         state.history.append(metrics_of(training, validation))
         report(model, optimizer, state, seat)
+    if teller:
+        teller.close()
     return state.history
 
 
@@ -188,7 +190,10 @@ def _batches(
 
 
 def report(model: Model, optimizer: torch.optim.Optimizer, state: State, seat: Seat) -> None:
-    """Reports the epoch's metrics to Ray Train; the first worker keeps the state."""
+    """Reports the epoch's metrics to Ray Train; the first worker keeps the state.
+
+    Waits until Ray knows of it: a worker killed right after begins here, not at the start.
+    """
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = None
         if seat.rank == 0:
@@ -200,6 +205,7 @@ def report(model: Model, optimizer: torch.optim.Optimizer, state: State, seat: S
             torch.save(content, Path(folder) / STATE)
             checkpoint = ray.train.Checkpoint.from_directory(folder)
         ray.train.report(state.history[-1], checkpoint=checkpoint)
+        ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)
 
 
 def restore(model: Model, optimizer: torch.optim.Optimizer) -> State:

@@ -44,6 +44,12 @@ class Teller:
         try:
             self._send(json.dumps(asdict(progress)))
         except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._socket is not None:
+            self._socket.close()
             self._socket = None
 
     def _send(self, line: str) -> None:
