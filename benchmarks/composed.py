@@ -7,10 +7,26 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from features.artefact import read_contract
+from features.settings import Home
+from training.publishing import Publisher
 
 STOP_S = 20.0
 ADDRESS = re.compile(r"SERVING on (\S+):")
+
+BASELINES = ("popularity", "recency", "markov")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How the champion did on the newest part of the history, by NDCG@10."""
+
+    ndcg: float
+    baseline: str  # the best of the three
+    best: float
 
 
 class ProgramError(RuntimeError):
@@ -51,6 +67,15 @@ def serving(home: Path, *arguments: str) -> Iterator[str]:
         finally:
             _stop(process)
             process.stdout.close()
+
+
+def judged(home: Home) -> Judged:
+    """What the champion's contract says of it."""
+    champion = Publisher(home).champion()
+    assert champion is not None  # there has been a training
+    metrics = read_contract(champion.directory).metrics
+    best, baseline = max((metrics[f"{each}_ndcg_at_10"], each) for each in BASELINES)
+    return Judged(metrics["ndcg_at_10"], baseline, best)
 
 
 def _stop(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:

@@ -12,19 +12,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.composed import run_program, serving
+from benchmarks.composed import judged, run_program, serving
 from benchmarks.frontend import DECIDE, RECORD, question, views
 from benchmarks.load import Load, percentile, run
 from benchmarks.report import Figure, report
 from benchmarks.story import customers
 from benchmarks.walkthrough import SIMULATION
-from features.artefact import read_contract
 from features.history import count
 from features.settings import Home
-from training.publishing import Publisher
 
 ROOT = Path(".interplay/bench")
-BASELINES = ("popularity", "recency", "markov")
 DATA_SETS = ("tmall", "online-retail")
 CALLS = 3000
 
@@ -74,15 +71,12 @@ def _one_caller(address: str, method: str, requests: Sequence[bytes]) -> np.ndar
 
 
 def _quality(name: str, home: Home) -> Iterator[Figure]:
-    champion = Publisher(home).champion()
-    assert champion is not None  # the first model is published
-    metrics = read_contract(champion.directory).metrics
-    best = max(BASELINES, key=lambda each: metrics[f"{each}_ndcg_at_10"])
-    model, baseline = metrics["ndcg_at_10"], metrics[f"{best}_ndcg_at_10"]
+    champion = judged(home)
     yield Figure(f"{name}: interactions", count(home.history))
-    yield Figure(f"{name}: NDCG@10 of the best baseline, {best}", baseline)
-    yield Figure(f"{name}: NDCG@10 of the model", model)
-    yield Figure(f"{name}: model / best baseline", model / baseline, goal=1.0, better="higher")
+    yield Figure(f"{name}: NDCG@10 of the best baseline, {champion.baseline}", champion.best)
+    yield Figure(f"{name}: NDCG@10 of the model", champion.ndcg)
+    ratio = champion.ndcg / champion.best
+    yield Figure(f"{name}: model / best baseline", ratio, goal=1.0, better="higher")
 
 
 if __name__ == "__main__":

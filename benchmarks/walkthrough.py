@@ -14,12 +14,13 @@ from pathlib import Path
 
 import click
 from interplay.v1.personalization_service_pb2 import Candidate, DecideInteractionResponse
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.composed import ProgramError, run_program, serving
+from benchmarks.composed import ProgramError, judged, run_program, serving
 from benchmarks.frontend import DECIDE, Frontend, question
 from benchmarks.load import Load, percentile, run
 from benchmarks.story import Story, customers, find_story, followers
@@ -82,7 +83,9 @@ def _fill(data: Path | None) -> str:
 
 def _train() -> str:
     run_program("training", "train", "--home", HOME.path)
-    return "trained"
+    found = judged(HOME)
+    others = f"best of three baselines, {found.baseline}, {found.best:.3f}"
+    return f"next item: NDCG@10 {found.ndcg:.3f}; {others}"
 
 
 def _materialize() -> str:
@@ -102,12 +105,12 @@ def _act(console: Console, frontend: Frontend, story: Story) -> None:
     did = " and ".join(f"[bold]{each}[/]" for each in ACTS)
     console.print(f"\nIn the {ACTING_CHANNEL}, now: {did} of [bold]{escape(story.item_name)}[/]\n")
     console.print(_side_by_side(before, after))
-    console.print(_intents(before, after))
+    console.print("", _intents(before, after), sep="\n")
     _explain(console, story, after)
 
 
 def _side_by_side(before: DecideInteractionResponse, after: DecideInteractionResponse) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for channel, answer in ((FIRST_CHANNEL, before), (LAST_CHANNEL, after)):
         seen = f"{answer.freshness.interactions_seen} interactions seen"
         table.add_column(f"{channel}, {seen}", width=38, no_wrap=True)
@@ -126,8 +129,8 @@ def _cells(candidate: Candidate | None, *, style: str = "") -> tuple[Text, str]:
 
 
 def _intents(before: DecideInteractionResponse, after: DecideInteractionResponse) -> Table:
-    table = Table(show_edge=False, pad_edge=False, title="\nWhat comes next", title_justify="left")
-    table.add_column("", width=38)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("what comes next", width=38)
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
     old = {each.type: each.probability for each in before.intents}

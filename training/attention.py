@@ -38,8 +38,12 @@ def look_back(tokens_BLF: Tensor, elapsed_BQ: Tensor) -> Lookback:
 
 
 def _seconds(gap_bucket: Tensor) -> Tensor:
-    """The middle of a bucket of encoding.gap_bucket; 0 for the first one and for no gap."""
-    middle = torch.exp2((gap_bucket - 0.5) / GAPS_PER_DOUBLING) - 1
+    """The middle of a bucket of encoding.gap_bucket; 0 for the first one and for no gap.
+
+    In float64: ages are differences of sums over months, and float32 would round away the seconds
+    that decide the bucket, differently in torch and in ONNX Runtime.
+    """
+    middle = torch.exp2((gap_bucket.double() - 0.5) / GAPS_PER_DOUBLING) - 1
     return middle * (gap_bucket > 1)
 
 

@@ -96,6 +96,20 @@ def check_parity(ranker: Ranker, path: Path) -> float:
     return worst
 
 
+def check_golden(directory: Path) -> None:
+    """The graph gives the golden outputs, as serving will demand; raises ExportError."""
+    with np.load(directory / "golden.npz") as golden:
+        feeds = {name: golden[name] for name in INPUTS}
+        expected = tuple(golden[name] for name in OUTPUTS)
+    given = open_graph(directory / GRAPH).run(OUTPUTS, feeds)
+    distance = difference(expected, tuple(given), feeds)
+    if not distance <= GOLDEN_TOLERANCE:
+        raise ExportError(
+            f"{directory / GRAPH}: differs from the trained model by {distance:.3g} on real "
+            f"histories; {GOLDEN_TOLERANCE:g} is allowed"
+        )
+
+
 def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
     """The largest difference of a probability; items of the same score may change places."""
     weight_B1T = feeds["weight_BT"][:, None]

@@ -22,7 +22,7 @@ from training.baselines import Counts
 from training.cluster import cluster, fit
 from training.companions import seal, write_companions
 from training.contest import count_before_test, draw_contest
-from training.export import GRAPH, check_parity, write_graph
+from training.export import GRAPH, check_golden, check_parity, write_graph
 from training.items import known_items
 from training.judging import Contest, Standing, judge_artefact, judge_baselines
 from training.loop import load
@@ -155,6 +155,7 @@ def _write_artefact(
     write_graph(ranker, directory / GRAPH)
     parity = check_parity(ranker, directory / GRAPH)
     write_companions(directory, ranker, run.counts, run.contest.arrivals, run.vocabulary)
+    check_golden(directory)
     contract = _contract(run, parent)
     seal(directory, contract)
     standing = judge_artefact("model", directory, run.vocabulary, run.contest)
