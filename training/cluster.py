@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,12 +26,17 @@ QUIET = ("ray", "ray.data", "ray.train")
 def cluster() -> Iterator[None]:
     """Ray while it is needed; whatever happens, nothing of it stays behind."""
     local = "RAY_ADDRESS" not in os.environ
-    ray.init(
-        include_dashboard=False if local else None,
-        object_store_memory=OBJECT_STORE_BYTES if local else None,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    # Ray's processes inherit this: Ctrl-C is for us, who then shut them down in order.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ray.init(
+            include_dashboard=False if local else None,
+            object_store_memory=OBJECT_STORE_BYTES if local else None,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
     try:
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.ERROR)
