@@ -9,16 +9,13 @@ from torch import Tensor, nn
 from features.encoding import (
     CONTEXT_FIELDS,
     FIRST_ITEM_ROW,
-    ITEM,
     TOKEN_FIELDS,
-    UNKNOWN_ITEM_ROW,
 )
 from training.loss import Answers, losses
 from training.model import Model
 from training.questions import NONE
 from training.windows import Batch
 
-FORGOTTEN = 0.0  # share of tokens whose item is shown as unknown, to learn what that means
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 MAX_NORM = 1.0
@@ -37,19 +34,7 @@ class Learner(nn.Module):
     def forward(
         self, tokens_BLF: Tensor, context_BLC: Tensor, type_BL: Tensor, row_BL: Tensor
     ) -> Tensor:
-        if self.training:
-            tokens_BLF = forget(tokens_BLF)
         return losses(self.model, tokens_BLF, context_BLC, Answers(type_BL, row_BL))
-
-
-def forget(tokens_BLF: Tensor) -> Tensor:
-    """The tokens, some of them about an unknown item."""
-    item_BL = tokens_BLF[..., ITEM]
-    chosen_BL = torch.rand(item_BL.shape, device=item_BL.device) < FORGOTTEN
-    forgotten_BL = chosen_BL & (item_BL >= FIRST_ITEM_ROW)
-    tokens_BLF = tokens_BLF.clone()
-    tokens_BLF[..., ITEM] = item_BL.masked_fill(forgotten_BL, UNKNOWN_ITEM_ROW)
-    return tokens_BLF
 
 
 def tensors_of(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
