@@ -76,7 +76,7 @@ def _quality(name: str, home: Home) -> Iterator[Figure]:
     yield Figure(f"{name}: NDCG@10 of the best baseline, {champion.baseline}", champion.best)
     yield Figure(f"{name}: NDCG@10 of the model", champion.ndcg)
     ratio = champion.ndcg / champion.best
-    yield Figure(f"{name}: model / best baseline", ratio, goal=1.0, better="higher")
+    yield Figure(f"{name}: model / best baseline", ratio, goal=1.0, better="above")
 
 
 if __name__ == "__main__":

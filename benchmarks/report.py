@@ -36,14 +36,16 @@ class Figure:
     value: float
     unit: str = ""
     goal: float | None = None
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher", "above"] = "lower"  # above: a tie falls short
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is reached; NaN never is. None without a goal."""
         if self.goal is None:
             return None
-        return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
+        if self.better == "lower":
+            return self.value <= self.goal
+        return self.value > self.goal if self.better == "above" else self.value >= self.goal
 
 
 def report(name: str, figures: Sequence[Figure], *, results: Path = RESULTS) -> int:
@@ -75,7 +77,8 @@ def _shown(value: float, unit: str) -> str:
 def _goal(figure: Figure) -> str:
     if figure.goal is None:
         return ""
-    return f"{'≤' if figure.better == 'lower' else '≥'} {_shown(figure.goal, figure.unit)}"
+    sign = {"lower": "≤", "higher": "≥", "above": ">"}[figure.better]
+    return f"{sign} {_shown(figure.goal, figure.unit)}"
 
 
 def _verdict(figure: Figure) -> str:

@@ -8,21 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.encoding import FIRST_ITEM_ROW, ItemIndex
+from features.encoding import ItemIndex
 from features.record import RECORD, unpack
 from training.examples import Examples
 from training.questions import NONE, Questions
 from training.sequences import Sequences
+from training.steps import NO_STEPS, Steps, add_steps, item_indices
 
 SMOOTHING = 10.0  # so many answers of the overall kind are added to those after each type
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """How often one item followed another, sorted by both."""
-
-    code: np.ndarray  # from * V + to
-    count: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +45,16 @@ def count(
     V = len(items.item_ids)
     popularity_V = np.zeros(V, np.int64)
     by_channel: dict[int, np.ndarray] = {}
-    steps = Steps(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    steps = NO_STEPS
     answer_XU = np.zeros((256, type_count + 1), np.int64)
     for sequences in batches:
         columns = unpack(sequences.records)
-        item_N = _items(columns.item, items)
+        item_N = item_indices(columns.item, items)
         for channel in np.unique(columns.channel).tolist():
             counted_V = _bincount(item_N[columns.channel == channel], V)
             by_channel[channel] = by_channel.get(channel, 0) + counted_V
             popularity_V += counted_V
-        steps = _joined(steps, _steps(sequences, item_N, V))
+        steps = add_steps(steps, sequences, items)
         questions = ask_all(sequences)
         known = questions.type_P != NONE
         record = questions.record_P[known]
@@ -70,27 +63,8 @@ def count(
     return Counts(items, popularity_V, by_channel, steps, answer_XU)
 
 
-def _items(hashes: np.ndarray, items: ItemIndex) -> np.ndarray:
-    """Item indices; negative for no item, or one that the index lacks."""
-    return items.rows(hashes).astype(np.int64) - FIRST_ITEM_ROW
-
-
 def _bincount(item_N: np.ndarray, V: int) -> np.ndarray:
     return np.bincount(item_N[item_N >= 0], minlength=V)
-
-
-def _steps(sequences: Sequences, item_N: np.ndarray, V: int) -> Steps:
-    customer_N = np.repeat(np.arange(len(sequences.sizes)), sequences.sizes)
-    named = np.flatnonzero(item_N >= 0)
-    before, after = named[:-1], named[1:]
-    same = customer_N[before] == customer_N[after]
-    return Steps(*np.unique(item_N[before[same]] * V + item_N[after[same]], return_counts=True))
-
-
-def _joined(some: Steps, more: Steps) -> Steps:
-    code, place = np.unique(np.concatenate([some.code, more.code]), return_inverse=True)
-    counts = np.bincount(place, np.concatenate([some.count, more.count]), len(code))
-    return Steps(code, counts.astype(np.int64))
 
 
 # ---- Items -------------------------------------------------------------------------------------
@@ -99,7 +73,7 @@ def _joined(some: Steps, more: Steps) -> Steps:
 def named_items(examples: Examples, items: ItemIndex) -> list[np.ndarray]:
     """The indices of the items in each history, oldest first."""
     hashes = [unpack(np.frombuffer(each, RECORD)).item for each in examples.histories]
-    named = [_items(each, items) for each in hashes]
+    named = [item_indices(each, items) for each in hashes]
     return [each[each >= 0] for each in named]
 
 

@@ -14,6 +14,7 @@ from training.judging import Contest
 from training.plan import Plan
 from training.questions import NONE, Asking, Questions, ask
 from training.sequences import Sequences, before, in_batches
+from training.steps import NO_STEPS, Followers, add_steps, most_frequent
 
 CUSTOMERS_AT_ONCE = 4096
 
@@ -24,6 +25,15 @@ def count_before_test(dataset: ray.data.Dataset, plan: Plan) -> Counts:
     rng = np.random.default_rng(plan.settings.seed)
     ask_all = partial(ask, types=plan.types, asking=asking, rng=rng)
     return baselines.count(_learnt(dataset, plan), ask_all, plan.items, plan.type_count)
+
+
+def count_followers(dataset: ray.data.Dataset, plan: Plan) -> Followers:
+    """What followed each item in all that the model learns from."""
+    steps = NO_STEPS
+    for sequences in in_batches(dataset, CUSTOMERS_AT_ONCE, plan.split):
+        until = [plan.split.learn_until(customer) for customer in sequences.customers]
+        steps = add_steps(steps, before(sequences, np.array(until)), plan.items)
+    return most_frequent(steps, len(plan.items.item_ids))
 
 
 def _learnt(dataset: ray.data.Dataset, plan: Plan) -> Iterator[Sequences]:

@@ -1,6 +1,7 @@
 """What the model is taught by: cross-entropy of the next type, and of the next item given its type.
 
 B customers  Q asked positions  L tokens  D width  V items  N items to be named  U types and silence
+X ways to name an item  S followers of an item
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from features.encoding import FIRST_ITEM_ROW, ITEM
 from training.attention import NEVER
 from training.model import Asked, Model
 
+TINY = 1e-12
 CHUNK_BYTES = 8 << 20
 """Logits are made and used in chunks that stay in cache: 79 ms instead of 218 for 2048 x 9500."""
 
@@ -48,16 +50,50 @@ def item_loss(
 ) -> Tensor:
     """-log P(item | type), over the whole catalog, of each position in `named_BQ` (N)."""
     type_BQ = torch.where(named_BQ, answers.type_BQ, 0)
-    copy_BQL = model.copy_logit(asked, F.embedding(type_BQ, model.copy_type_TD))
     wish_BQD = model.wish(asked.state_BQD) + F.embedding(type_BQ, model.type_TD)
-    wish_ND, copy_NL, row_N = wish_BQD[named_BQ], copy_BQL[named_BQ], answers.row_BQ[named_BQ]
-    same_NL = row_BL[named_BQ.nonzero()[:, 0]] == row_N[:, None]
+    wish_ND, row_N = wish_BQD[named_BQ], answers.row_BQ[named_BQ]
     bias_N = F.embedding(row_N - FIRST_ITEM_ROW, model.items.bias_V[:, None])[:, 0]
     liked_N = (wish_ND * F.embedding(row_N, item_RD)).sum(-1) + bias_N
-    copied_N = copy_NL.masked_fill(~same_NL, NEVER).logsumexp(-1)
     any_N = log_sum_exp(wish_ND, item_RD[FIRST_ITEM_ROW:], model.items.bias_V)
-    all_N = torch.logaddexp(any_N, copy_NL.logsumexp(-1))
-    return all_N - torch.logaddexp(liked_N, copied_N)
+    naming_XBQL = model.naming_logit(asked, F.embedding(type_BQ, model.naming_type_TY))
+    naming_XNL = naming_XBQL[:, named_BQ]
+    right_XNL, whole_XNL = naming_shares(model, row_BL, row_N, named_BQ)
+    named_N = _log_weight(naming_XNL, right_XNL)
+    all_N = torch.logaddexp(any_N, _log_weight(naming_XNL, whole_XNL))
+    return all_N - torch.logaddexp(liked_N, named_N)
+
+
+def _log_weight(logit_XNL: Tensor, share_XNL: Tensor) -> Tensor:
+    weight_XNL = torch.where(share_XNL > 0, logit_XNL + share_XNL.clamp(min=TINY).log(), NEVER)
+    return weight_XNL.movedim(0, 1).flatten(1).logsumexp(-1)
+
+
+def naming_shares(
+    model: Model, row_BL: Tensor, row_N: Tensor, named_BQ: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of what each token names: the share of the right item, and that of all items (X, N, L).
+
+    While the model learns, the very step that it is to learn is not counted among those that
+    went before (leave-one-out): it would have to be taken on trust when serving.
+    """
+    at_N, asked_N = named_BQ.nonzero().T
+    row_NL = row_BL[at_N]
+    right_NL = (row_NL == row_N[:, None]).float()
+    follower_NLS, share_BLS = model.follower_RS[row_BL][at_N], model.share_RS[row_BL]
+    next_NL = (share_BLS[at_N] * (follower_NLS == row_N[:, None, None])).sum(-1)
+    whole_NL = share_BLS.sum(-1)[at_N]
+    if model.training:
+        last_N1 = _last_item(row_BL, named_BQ.shape[1])[at_N, asked_N][:, None]
+        step_NL = (model.step_R[row_NL] * (row_NL == last_N1)).minimum(next_NL)
+        next_NL, whole_NL = next_NL - step_NL, whole_NL - step_NL
+    return torch.stack([right_NL, next_NL]), torch.stack([torch.ones_like(right_NL), whole_NL])
+
+
+def _last_item(row_BL: Tensor, asked: int) -> Tensor:
+    """The row of the newest item up to each of the last so many positions (B, Q)."""
+    at_L = torch.arange(row_BL.shape[1], device=row_BL.device)
+    newest_BL = torch.where(row_BL >= FIRST_ITEM_ROW, at_L, 0).cummax(1).values
+    return row_BL.gather(1, newest_BL)[:, -asked:]
 
 
 def log_sum_exp(wish_ND: Tensor, item_VD: Tensor, bias_V: Tensor) -> Tensor:

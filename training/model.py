@@ -1,10 +1,12 @@
 """The model: a causal transformer over a customer's interactions, with an intent and an item head.
 
 P(type, item | history, context) = P(type | ...) P(item | type, ...). The item is drawn from the
-whole catalog, by the likeness of wish and item, or named again from the history:
+whole catalog, by the likeness of wish and item, or named by the tokens of the history: each names
+its own item again, and the items that most often followed it:
 
     P(i | t)  is proportional to  exp(wish . E_i + type_t . E_i + bias_i)
-                                  + the sum over tokens about i of exp(copy_t)
+                                  + the sum over tokens about i of exp(again_t)
+                                  + the sum over tokens about any j of exp(next_t) share(j, i)
 
 Because the type is added to the wish, all types together cost hardly more than one: exp(type . E)
 is a constant of the trained model.
@@ -12,6 +14,7 @@ is a constant of the trained model.
 B customers  L tokens  F token fields  Q asked positions, the last of L  C context fields
 D width      V items   R item rows, V after the special ones   W content features of an item
 T predicted types      U = T + 1: types, then silence
+X ways to name an item: again, next      Y = X * D      S followers of an item
 """
 
 from dataclasses import dataclass
@@ -31,8 +34,10 @@ from features.encoding import (
     MAX_GAP,
 )
 from training.attention import NEVER, Block, Lookback, look_back
+from training.steps import Followers
 
-MAX_COPY = 20.0  # a copy's log weight; keeps sums of exponentials finite in float32
+WAYS = 2
+MAX_NAMING = 20.0  # a log weight; keeps sums of exponentials finite in float32
 INITIAL_STD = 0.05
 
 
@@ -55,10 +60,9 @@ class Asked:
     """What the model makes of the asked positions; its heads turn it into probabilities."""
 
     state_BQD: Tensor
-    item_BLD: Tensor  # vectors of the tokens' items
-    key_BLD: Tensor  # what copying compares with
-    nearness_BQL: Tensor
-    named_BQL: Tensor
+    key_XBLD: Tensor  # what naming compares with
+    nearness_XBQL: Tensor
+    named_BQL: Tensor  # which tokens name items
 
 
 class Items(nn.Module):
@@ -95,7 +99,7 @@ class Nearness(nn.Module):
 class Model(nn.Module):
     """Reads histories, and answers at the asked positions."""
 
-    def __init__(self, config: ModelConfig, content_VW: Tensor) -> None:
+    def __init__(self, config: ModelConfig, content_VW: Tensor, followers: Followers) -> None:
         super().__init__()
         width = config.width
         self.config = config
@@ -106,7 +110,7 @@ class Model(nn.Module):
         self.distances = nn.ModuleList(
             nn.Embedding(config.max_length, config.heads) for _ in range(config.blocks - 1)
         )
-        self.nearness = Nearness(config.max_length, config.heads + 1)  # the last is for copying
+        self.nearness = Nearness(config.max_length, config.heads + WAYS)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.dropout) for _ in range(config.blocks)
         )
@@ -115,16 +119,18 @@ class Model(nn.Module):
         self.intent = nn.Linear(width, config.type_count + 1)
         self.wish = nn.Linear(width, width)
         self.type_TD = nn.Parameter(torch.zeros(config.type_count, width))
-        self.copy_query = nn.Linear(width, width, bias=False)
-        self.copy_key = nn.Linear(width, width, bias=False)
-        self.copy_type_TD = nn.Parameter(torch.zeros(config.type_count, width))
+        self.naming_query = nn.Linear(width, WAYS * width, bias=False)
+        self.naming_key = nn.Linear(width, WAYS * width, bias=False)
+        self.naming_type_TY = nn.Parameter(torch.zeros(config.type_count, WAYS * width))
+        self.register_buffer("follower_RS", torch.from_numpy(followers.row_RF))
+        self.register_buffer("share_RS", torch.from_numpy(followers.share_RF))
+        self.register_buffer("step_R", torch.from_numpy(followers.step_R))
         self.apply(_initialize)
 
     def forward(self, tokens_BLF: Tensor, context_BQC: Tensor, item_RD: Tensor) -> Asked:
         """The last Q of L positions, each asked in a context of its own."""
         # 1. A token is the sum of its item and its fields.
-        item_BLD = F.embedding(tokens_BLF[..., ITEM], item_RD)
-        x_BLD = item_BLD
+        x_BLD = F.embedding(tokens_BLF[..., ITEM], item_RD)
         for field, table in zip(FIELD_SIZES, self.fields, strict=True):
             x_BLD = x_BLD + table(tokens_BLF[..., field])
         x_BLD = self.dropout(x_BLD)
@@ -135,9 +141,10 @@ class Model(nn.Module):
         asked_BQD = x_BLD[:, x_BLD.shape[1] - context_BQC.shape[1] :]
         asked_BQD = asked_BQD + self.channel(context_BQC[..., CONTEXT_CHANNEL])
         asked_BQD = asked_BQD + self.elapsed(context_BQC[..., CONTEXT_GAP])
-        near_XBQL = self.nearness(lookback)
-        state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, near_XBQL[:-1], lookback.seen_BQL))
-        return Asked(state_BQD, item_BLD, self.copy_key(x_BLD), near_XBQL[-1], lookback.named_BQL)
+        bias_HBQL, near_XBQL = self.nearness(lookback).split([self.config.heads, WAYS])
+        state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, bias_HBQL, lookback.seen_BQL))
+        key_XBLD = _by_way(self.naming_key(x_BLD))
+        return Asked(state_BQD, key_XBLD, near_XBQL, lookback.named_BQL)
 
     def _read(self, x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
         lookback = look_back(tokens_BLF, torch.zeros_like(tokens_BLF[..., 0]))
@@ -146,15 +153,19 @@ class Model(nn.Module):
             x_BLD = block(x_BLD, x_BLD, bias_HBQL, lookback.seen_BQL)
         return x_BLD
 
-    def copy_logit(self, asked: Asked, type_BQD: Tensor) -> Tensor:
-        """The log weight (B, Q, L) with which each token names its item again; else NEVER.
+    def naming_logit(self, asked: Asked, type_BQY: Tensor) -> Tensor:
+        """The log weight (X, B, Q, L) with which each token names items; else NEVER.
 
-        `type_BQD` are rows of copy_type_TD: the type that is to come at each asked position.
+        `type_BQY` are rows of naming_type_TY: the type that is to come at each asked position.
         """
-        query_BQD = self.copy_query(asked.state_BQD) + type_BQD
-        logit_BQL = query_BQD @ asked.key_BLD.transpose(1, 2) / sqrt(self.config.width)
-        logit_BQL = (logit_BQL + asked.nearness_BQL).clamp(max=MAX_COPY)
-        return logit_BQL.masked_fill(~asked.named_BQL, NEVER)
+        query_XBQD = _by_way(self.naming_query(asked.state_BQD) + type_BQY)
+        logit_XBQL = query_XBQD @ asked.key_XBLD.transpose(2, 3) / sqrt(self.config.width)
+        logit_XBQL = (logit_XBQL + asked.nearness_XBQL).clamp(max=MAX_NAMING)
+        return logit_XBQL.masked_fill(~asked.named_BQL, NEVER)
+
+
+def _by_way(x_BLY: Tensor) -> Tensor:
+    return x_BLY.unflatten(-1, (WAYS, -1)).movedim(-2, 0)
 
 
 def _initialize(module: nn.Module) -> None:

@@ -12,6 +12,7 @@ from training.model import Model, ModelConfig
 from training.questions import TICKS_PER_DAY, type_index
 from training.settings import TrainingSettings
 from training.split import Split
+from training.steps import NO_STEPS, Followers, most_frequent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Plan:
     types: np.ndarray  # questions.type_index
     type_count: int
     position_count: int  # about so many questions in each epoch
+    followers: Followers
 
     @property
     def items(self) -> ItemIndex:
@@ -43,7 +45,7 @@ def make_plan(
     vocabulary: Vocabulary,
     position_count: int,
 ) -> Plan:
-    """The plan of a run."""
+    """The plan of a run; what follows what is not counted yet."""
     return Plan(
         settings=settings,
         split=split,
@@ -51,6 +53,7 @@ def make_plan(
         types=type_index(vocabulary),
         type_count=len(vocabulary.predicted),
         position_count=position_count,
+        followers=most_frequent(NO_STEPS, len(known.index.item_ids)),
     )
 
 
@@ -67,4 +70,4 @@ def new_model(plan: Plan) -> Model:
         max_length=plan.settings.max_length,
         dropout=plan.settings.dropout,
     )
-    return Model(config, torch.from_numpy(plan.known.content_VW))
+    return Model(config, torch.from_numpy(plan.known.content_VW), plan.followers)

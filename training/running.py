@@ -21,7 +21,7 @@ from features.vocabulary import Vocabulary, load_vocabulary
 from training.baselines import Counts
 from training.cluster import cluster, fit
 from training.companions import seal, write_companions
-from training.contest import count_before_test, draw_contest
+from training.contest import count_before_test, count_followers, draw_contest
 from training.export import GRAPH, check_golden, check_parity, write_graph
 from training.items import known_items
 from training.judging import Contest, Standing, judge_artefact, judge_baselines
@@ -75,6 +75,7 @@ def prepared(features: FeatureSettings, settings: TrainingSettings) -> Iterator[
     with cluster():
         dataset = read_sequences(home, vocabulary).materialize()
         counts = count_before_test(dataset, plan)
+        plan = dataclasses.replace(plan, followers=count_followers(dataset, plan))
         contest = draw_contest(dataset, plan, max_records=features.max_records)
         if not len(contest.arrivals) or not len(contest.moments):
             raise TrainingError(f"{home.history}: nothing after {snapshot.test_time} to judge on")

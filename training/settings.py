@@ -18,8 +18,8 @@ class TrainingSettings:
     max_length: Annotated[int, "interactions of a customer that the model reads"] = 50
     dropout: Annotated[float, "share of each vector left out in training"] = 0.1
     epochs: Annotated[int, "passes over the history, at most"] = 4
-    learning_rate: Annotated[float, "the highest, after warming up"] = 0.006
-    positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 2048
+    learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
+    positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024
     horizon_days: Annotated[float, "no interaction for so long is silence"] = 7.0
     test_share: Annotated[float, "newest part of the history, which the model is judged on"] = 0.1
     examples: Annotated[int, "interactions of that part to judge on, drawn at random"] = 20_000
