@@ -1,5 +1,6 @@
 """Histories of a small shop, as training reads them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.questions import TICKS_PER_DAY
 from training.sequences import Sequences, sequences_of
 from training.settings import TrainingSettings
 from training.split import Split
+from training.steps import NO_STEPS, add_steps, most_frequent
 
 DAY = TICKS_PER_DAY
 LAST_DAY = 100  # of 2026 that anything is known of
@@ -61,9 +63,11 @@ def shoppers(count: int, seed: int = 0) -> list[bytes]:
 
 
 def plan(**changes: object) -> Plan:
-    """A plan for the small shop, whose items have no content."""
+    """A plan for the small shop, whose items have no content, but followers."""
     known = KnownItems(ITEMS, np.zeros((6, 1), np.int64), 2)
     settings = TrainingSettings(
         **{name: getattr(SETTINGS, name) for name in SETTINGS.__slots__} | changes  # type: ignore[arg-type]
     )
-    return make_plan(settings, SPLIT, known, VOCABULARY, 2000)
+    steps = add_steps(NO_STEPS, sequences(*shoppers(10)), ITEMS)
+    bare = make_plan(settings, SPLIT, known, VOCABULARY, 2000)
+    return replace(bare, followers=most_frequent(steps, 6, most=3))

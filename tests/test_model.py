@@ -1,6 +1,7 @@
 """The model keeps to the past, its losses are what they claim, and it learns."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from training.model import Model
 from training.plan import new_model
 from training.questions import Asking, ask, type_index
 from training.ranker import Ranker
+from training.steps import NO_STEPS, most_frequent
 from training.windows import Batch, batches
 
 TYPES = type_index(VOCABULARY)
@@ -149,9 +151,11 @@ def test_the_rate_warms_up_and_falls() -> None:
     assert rates == pytest.approx([0.4992, 0.994, 0.51, 0.02], abs=1e-3)
 
 
-def test_it_learns_which_item_follows() -> None:
+@pytest.mark.parametrize("counted", [True, False])
+def test_it_learns_which_item_follows(counted: bool) -> None:
     histories = shoppers(150)
-    learner = Learner(new_model(plan()))
+    followers = plan().followers if counted else most_frequent(NO_STEPS, 6)
+    learner = Learner(new_model(replace(plan(), followers=followers)))
     optimizer = new_optimizer(learner.model)
     for epoch in range(8):
         for batch in shop_batches(histories, epoch):

@@ -11,6 +11,8 @@ FAST = Figure("p50, one caller", 3.2, "ms", goal=5.0)
 SLOW = Figure("p99, one caller", 15.1, "ms", goal=15.0)
 GOOD = Figure("ratio", 1.0, goal=1.0, better="higher")
 BAD = Figure("NDCG@10 [tmall]", 0.99, goal=1.0, better="higher")
+TIE = Figure("model / baseline", 1.0, goal=1.0, better="above")
+AHEAD = Figure("model / baseline", 1.01, goal=1.0, better="above")
 PLAIN = Figure("interactions", 541_909.3, "/s")
 
 
@@ -22,6 +24,10 @@ def test_a_goal_is_met_at_its_very_value_and_on_its_own_side() -> None:
         False,
         None,
     ]
+
+
+def test_a_tie_is_not_above() -> None:
+    assert (TIE.met, AHEAD.met) == (False, True)
 
 
 def test_a_figure_that_is_not_a_number_falls_short() -> None:

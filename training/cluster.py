@@ -37,6 +37,8 @@ def cluster() -> Iterator[None]:
         )
     finally:
         signal.signal(signal.SIGINT, handler)
+    # Ray would print a stack trace: to be asked to end is to be stopped as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.ERROR)

@@ -99,6 +99,10 @@ class Nearness(nn.Module):
 class Model(nn.Module):
     """Reads histories, and answers at the asked positions."""
 
+    follower_RS: Tensor
+    share_RS: Tensor
+    step_R: Tensor
+
     def __init__(self, config: ModelConfig, content_VW: Tensor, followers: Followers) -> None:
         super().__init__()
         width = config.width

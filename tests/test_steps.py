@@ -1,0 +1,75 @@
+"""What followed what is counted per customer, and the most frequent followers keep their shares."""
+
+import numpy as np
+import torch
+
+from features.encoding import FIRST_ITEM_ROW as FIRST
+from features.record import item_hash
+from tests.sequences import ITEMS, on_day, packed, plan, sequences
+from training.loss import naming_shares
+from training.plan import new_model
+from training.steps import NO_STEPS, Steps, add_steps, item_indices, most_frequent
+
+# From item 0 to item 1 three times, to item 2 once; from item 1 to item 0 once.
+STEPS = Steps(np.array([1, 2, 6]), np.array([3, 1, 1]))
+
+
+def test_steps_stay_within_a_customer_and_pass_over_what_is_about_no_item() -> None:
+    one = packed(on_day(1, 0), on_day(2, 3, item_id=None), on_day(3, 1), on_day(4, 0))
+    other = packed(on_day(1, 0), on_day(2, 1), on_day(3, 9))  # item 9 is not known
+    steps = add_steps(NO_STEPS, sequences(one, other), ITEMS)
+    assert steps.code.tolist() == [0 * 6 + 1, 1 * 6 + 0]
+    assert steps.count.tolist() == [2, 1]
+
+
+def test_steps_add_up() -> None:
+    one, other = packed(on_day(1, 0), on_day(2, 1)), packed(on_day(1, 2), on_day(2, 0))
+    apart = add_steps(add_steps(NO_STEPS, sequences(one), ITEMS), sequences(other), ITEMS)
+    together = add_steps(NO_STEPS, sequences(one, other), ITEMS)
+    assert apart.code.tolist() == together.code.tolist() == [1, 12]
+    assert apart.count.tolist() == together.count.tolist() == [1, 1]
+
+
+def test_an_unknown_item_has_a_negative_index() -> None:
+    hashes = np.array([item_hash("i2"), item_hash("nobody's"), 0], np.uint64)
+    assert (item_indices(hashes, ITEMS) < 0).tolist() == [False, True, True]
+    assert item_indices(hashes, ITEMS)[0] == 2
+
+
+def test_the_most_frequent_followers_come_first_with_their_shares() -> None:
+    followers = most_frequent(STEPS, 6, most=2)
+    # The prior is 2 steps: 4 steps from item 0 make 6, 1 step from item 1 makes 3.
+    assert followers.row_RF[FIRST].tolist() == [FIRST + 1, FIRST + 2]
+    assert followers.share_RF[FIRST].tolist() == np.float32([3 / 6, 1 / 6]).tolist()
+    assert followers.row_RF[FIRST + 1].tolist() == [FIRST, 0]
+    assert followers.share_RF[FIRST + 1].tolist() == np.float32([1 / 3, 0]).tolist()
+    step_shares = followers.step_R[[FIRST, FIRST + 1, 0]]
+    assert step_shares.tolist() == np.float32([1 / 6, 1 / 3, 0]).tolist()
+    assert not followers.row_RF[[*range(FIRST), FIRST + 5]].any()
+
+
+def test_only_so_many_followers_are_kept() -> None:
+    followers = most_frequent(STEPS, 6, most=1)
+    assert followers.row_RF[FIRST].tolist() == [FIRST + 1]
+    assert followers.share_RF[FIRST].tolist() == np.float32([3 / 6]).tolist()
+
+
+def test_a_step_that_is_being_learnt_does_not_count_for_itself() -> None:
+    model = new_model(plan())
+    for name, table in zip(("follower_RS", "share_RS"), most_frequent_tables(), strict=True):
+        setattr(model, name, table)
+    model.step_R = torch.from_numpy(most_frequent(STEPS, 6).step_R)
+    row_BL = torch.tensor([[0, FIRST, FIRST + 4, FIRST]])  # padding, item 0, item 4, item 0
+    named_BQ = torch.tensor([[False, False, False, True]])
+    for learning, share, whole in ((True, 2 / 6, 3 / 6), (False, 3 / 6, 4 / 6)):
+        model.train(learning)
+        right, every = naming_shares(model, row_BL, torch.tensor([FIRST + 1]), named_BQ)
+        about = {"rtol": 0, "atol": 1e-6}
+        torch.testing.assert_close(right[0, 0], torch.zeros(4))
+        torch.testing.assert_close(right[1, 0], torch.tensor([0, share, 0, share]), **about)
+        torch.testing.assert_close(every[1, 0], torch.tensor([0, whole, 0, whole]), **about)
+
+
+def most_frequent_tables() -> tuple[torch.Tensor, torch.Tensor]:
+    followers = most_frequent(STEPS, 6)
+    return torch.from_numpy(followers.row_RF), torch.from_numpy(followers.share_RF)
