@@ -17,7 +17,7 @@ class TrainingSettings:
     blocks: Annotated[int, "transformer blocks"] = 2
     max_length: Annotated[int, "interactions of a customer that the model reads"] = 50
     dropout: Annotated[float, "share of each vector left out in training"] = 0.1
-    epochs: Annotated[int, "passes over the history, at most"] = 4
+    epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
     positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024
     horizon_days: Annotated[float, "no interaction for so long is silence"] = 7.0
