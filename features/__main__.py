@@ -94,7 +94,7 @@ def materialize_command(**settings: Any) -> None:
 def drain_command(**settings: Any) -> None:
     """Writes what the log has and the history lacks into the history, for training."""
     with counting("draining") as progress:
-        drained = drain(Home(FeatureSettings(**settings).home), progress=progress)
+        drained = drain(FeatureSettings(**settings), progress=progress)
     click.echo(f"drained {drained:,} interactions into the history")
 
 
@@ -126,13 +126,23 @@ def read_command(customer: str, **settings: Any) -> None:
 )
 @options(FeatureSettings)
 def simulate_command(
-    until: datetime | None, home: Path, vocabulary: Path, max_records: int, **numbers: int
+    customers: int, days: int, items: int, seed: int, until: datetime | None, **settings: Any
 ) -> None:
     """Makes up a shop, its customers, and their history with known ground truth."""
-    scenario = Scenario(until=midnight_of(until or datetime.now(UTC)), **numbers)
+    chosen = FeatureSettings(**settings)
+    scenario = Scenario(
+        customers=customers,
+        days=days,
+        items=items,
+        seed=seed,
+        until=midnight_of(until or datetime.now(UTC)),
+    )
     with counting("simulating", scenario.days) as progress:
         done = simulate(
-            scenario, Home(home), vocabulary=load_vocabulary(vocabulary), progress=progress
+            scenario,
+            Home(chosen.home),
+            vocabulary=load_vocabulary(chosen.vocabulary),
+            progress=progress,
         )
     print_simulation(scenario, done)
 

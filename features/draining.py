@@ -8,19 +8,22 @@ import pyarrow as pa
 from features.catalog import drain_items
 from features.history import without_known, write_part
 from features.interaction import SCHEMA
-from features.log import Entry, Log
-from features.settings import Home
+from features.log import Entry, Log, open_log
+from features.settings import FeatureSettings, Home
 
 ENTRIES_A_PART = 100_000
 
 
-def drain(home: Home, *, progress: Callable[[int], None] = lambda count: None) -> int:
+def drain(
+    settings: FeatureSettings, *, progress: Callable[[int], None] = lambda count: None
+) -> int:
     """Writes to the history what the log has and it lacks; gives how many interactions.
 
     A part is named after its first position in the log and written before the position is noted:
     cut off at any moment, the next run writes the same part again, and nothing stands twice.
     """
-    with Log(home.log) as log:
+    with open_log(settings) as log:
+        home = Home(settings.home)
         drain_items(home, log)
         return _drain_interactions(home.history, log, progress)
 

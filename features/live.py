@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from features.held import Held, held_interactions
 from features.interaction import Interaction
 from features.item import Item
-from features.log import Appended, Log
+from features.log import Appended, open_log
 from features.record import item_hash, pack
-from features.settings import FeatureSettings, Home
+from features.settings import FeatureSettings
 from features.store import OnlineFeatures
 from features.vocabulary import Vocabulary, load_vocabulary
 
@@ -26,12 +26,11 @@ class LiveFeatures:
 
     def __init__(self, settings: FeatureSettings) -> None:
         """Opens both and applies whatever of the log the online store lacks."""
-        home = Home(settings.home)
         self.vocabulary: Vocabulary = load_vocabulary(settings.vocabulary)
         self._max_records = settings.max_records
         self.online = OnlineFeatures(settings)
-        self._log = Log(home.log)  # for the thread that writes the log
-        self._tail = Log(home.log)  # for the thread that applies it
+        self._log = open_log(settings)  # for the thread that writes the log
+        self._tail = open_log(settings)  # for the thread that applies it
         self._waiting_since_s: float | None = None
         self._logged_count = 0  # calls that logged something
         self.apply()

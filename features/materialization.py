@@ -9,7 +9,7 @@ import pyarrow as pa
 from features.catalog import load_items
 from features.history import newest
 from features.live import LiveFeatures
-from features.log import Log
+from features.log import open_log
 from features.record import RECORD_BYTES, pack_table
 from features.settings import FeatureSettings, Home
 from features.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ def materialize(
     Merging is free of order and of repeats: it may run beside a server, twice, or be cut off.
     """
     home = Home(settings.home)
-    with Log(home.log) as log:
+    with open_log(settings) as log:
         item_count = load_items(home, log)
     count = 0
     with LiveFeatures(settings) as live:  # applies the log, items included

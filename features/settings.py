@@ -83,6 +83,10 @@ class FeatureSettings:
     )
     vocabulary: Annotated[Path, "TOML file of interaction types and channels"] = DEFAULT_PATH
     max_records: Annotated[int, "interactions kept online for each customer"] = 100
+    log_url: Annotated[str, "NATS JetStream that is the log, nats://HOST:4222; else SQLite"] = ""
+    online_url: Annotated[
+        str, "Redis that keeps what is online, redis://HOST:6379; else SQLite"
+    ] = ""
 
 
 def options(settings: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -21,7 +21,7 @@ from interplay.v1.personalization_service_pb2 import (
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
 from features.item import Item
-from features.log import Log
+from features.log_sqlite import SqliteLog
 from features.settings import Home
 from serving.server import Server
 from serving.settings import ServingSettings
@@ -30,7 +30,7 @@ from tests.artefacts import ITEM_IDS
 
 def add_items(home: Path, *item_ids: str) -> None:
     """Puts items into the catalog that a server will find; their names are capitalized ids."""
-    log = Log(Home(home).log)
+    log = SqliteLog(Home(home).log)
     log.upsert_items([Item(item_id=each, name=each.title()) for each in item_ids or ITEM_IDS])
     log.close()
 

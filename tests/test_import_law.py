@@ -18,7 +18,15 @@ FORBIDDEN = {
     "training": {"serving", "interplay", "grpc", "feast"},
 }
 ONLY_IN = {
-    "feast": {"features/online.py", "features/store.py"},
+    "feast": {
+        "features/definitions.py",
+        "features/online.py",
+        "features/online_redis.py",
+        "features/online_sqlite.py",
+        "features/store.py",
+    },
+    "nats": {"features/log_nats.py"},
+    "redis": {"features/online_redis.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py"},
     "onnxruntime": {"serving/scorer.py", "training/export.py"},
 }

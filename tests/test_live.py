@@ -129,10 +129,10 @@ def test_the_log_drains_into_the_history_once(settings: FeatureSettings) -> None
         live.log([[interaction(n) for n in range(4)]])
         live.upsert_items([Item(item_id="i1", name="One"), Item(item_id="i2")])
         live.delete_items(["i2"])
-        assert drain(home) == 4
-        assert drain(home) == 0
+        assert drain(settings) == 4
+        assert drain(settings) == 0
         live.log([[interaction(0), interaction(4)]])
-        assert drain(home) == 1
+        assert drain(settings) == 1
     assert count(home.history) == 5
 
 
@@ -140,8 +140,8 @@ def test_a_drain_that_was_cut_off_writes_its_part_again(settings: FeatureSetting
     home = Home(settings.home)
     with LiveFeatures(settings) as live:
         live.log([[interaction(n) for n in range(4)]])
-        drain(home)
+        drain(settings)
         live._log._database.execute("DELETE FROM drained")  # the part was written, not the note
         live.log([[interaction(86_400)]])
-        drain(home)
+        drain(settings)
     assert count(home.history) == 5

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from features.item import Item
-from features.log import Appended, Log, LogError
+from features.log import Appended, LogError
+from features.log_sqlite import SqliteLog
 from tests.interactions import interaction
 
 
@@ -18,7 +19,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
         interaction(2, attributes={"size": "L"}, position=3, quantity=2.0),
         interaction(1, customer_id=None, anonymous_id="cookie", item_id=None),
     ]
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         assert log.append([written]) == [Appended(2, 0)]
         entries = log.read(after=0, limit=10)
         assert [entry.interaction for entry in entries] == written
@@ -28,7 +29,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
 
 
 def test_writing_twice_is_writing_once(tmp_path: Path) -> None:
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         first, again = [interaction(1)], [interaction(1, type="purchase"), interaction(2)]
         assert log.append([first, again]) == [Appended(1, 0), Appended(1, 1)]
         assert log.append([[interaction(2), interaction(2, source="other")]]) == [Appended(1, 1)]
@@ -36,7 +37,7 @@ def test_writing_twice_is_writing_once(tmp_path: Path) -> None:
 
 
 def test_a_failed_append_leaves_nothing(tmp_path: Path) -> None:
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         log.append([[interaction(1)]])
         with pytest.raises(LogError, match="cannot be written"):
             log.append([[interaction(2)], [interaction(3, source=None)]])
@@ -45,7 +46,7 @@ def test_a_failed_append_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         log.append([[interaction(1)]])
         pages = log._database.execute("PRAGMA page_count").fetchone()[0]
         log._database.execute(f"PRAGMA max_page_count = {pages}")  # SQLITE_FULL from here on
@@ -59,9 +60,9 @@ def test_a_full_disk_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from features.log import Log
+from features.log_sqlite import SqliteLog
 from tests.interactions import interaction
-log = Log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 for number in range(100_000):
     log.append([[interaction(number)]])
     print(number, flush=True)
@@ -78,21 +79,21 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     acknowledged += [int(line) for line in writer.stdout.read().split()]
     writer.stdout.close()
     writer.wait()
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         held = [int(e.interaction.interaction_id) for e in log.read(after=0, limit=100_000)]
     assert set(acknowledged) <= set(held)
     assert held == list(range(len(held)))
 
 
 def test_it_syncs_each_commit_to_disk(tmp_path: Path) -> None:
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         assert log._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert log._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_the_catalog_keeps_items_whole(tmp_path: Path) -> None:
     tea = Item(item_id="tea", name="Tea", price=2.5, currency="EUR", tags=("warm", "new"))
-    with Log(tmp_path / "log.db") as log:
+    with SqliteLog(tmp_path / "log.db") as log:
         log.upsert_items([tea, Item(item_id="mug", unavailable=True)])
         assert log.get_item("tea") == tea
         assert list(log.items()) == [Item(item_id="mug", unavailable=True), tea]
@@ -102,7 +103,7 @@ def test_the_catalog_keeps_items_whole(tmp_path: Path) -> None:
 
 
 def test_another_process_reads_what_one_writes(tmp_path: Path) -> None:
-    with Log(tmp_path / "log.db") as writer, Log(tmp_path / "log.db") as reader:
+    with SqliteLog(tmp_path / "log.db") as writer, SqliteLog(tmp_path / "log.db") as reader:
         assert writer.log_id == reader.log_id
         writer.append([[interaction(1)]])
         assert reader.last_position() == 1
@@ -113,4 +114,4 @@ def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
         "not a database, but longer than a header of one hundred bytes" * 9
     )
     with pytest.raises(LogError, match="cannot be opened as a log"):
-        Log(tmp_path / "log.db")
+        SqliteLog(tmp_path / "log.db")

@@ -1,0 +1,214 @@
+"""The durable log embedded: one SQLite file, synced before a call returns (WAL mode, FULL)."""
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from datetime import timedelta
+from pathlib import Path
+
+from features.interaction import SCHEMA, Interaction
+from features.item import ITEM_SCHEMA, Item
+from features.log import Appended, Entry, LogError
+from features.record import EPOCH
+
+BUSY_TIMEOUT_S = 5.0
+
+COLUMNS = ", ".join(f"{each.name}{'' if each.nullable else ' NOT NULL'}" for each in SCHEMA)
+TABLES = f"""
+CREATE TABLE IF NOT EXISTS interactions (
+    log_position INTEGER PRIMARY KEY AUTOINCREMENT,
+    {COLUMNS},
+    accept_time INTEGER NOT NULL,
+    UNIQUE (source, interaction_id)
+);
+CREATE TABLE IF NOT EXISTS items ({", ".join(ITEM_SCHEMA.names)}, PRIMARY KEY (item_id));
+CREATE TABLE IF NOT EXISTS item_changes (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    item_id TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS loaded_parts (part TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS drained (position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (log_id TEXT NOT NULL);
+"""
+INSERT = (
+    f"INSERT INTO interactions ({', '.join(SCHEMA.names)}, accept_time) "
+    f"VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))}) "
+    "ON CONFLICT (source, interaction_id) DO NOTHING"
+)
+UPSERT_ITEM = f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * len(ITEM_SCHEMA.names))})"
+
+NOTE_CHANGE = "INSERT OR REPLACE INTO item_changes (item_id) VALUES (?)"
+
+
+class SqliteLog:
+    """An open log (features.log.Log). One thread at a time; any number of processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the log and creates it where there is none; raises LogError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._database = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise LogError(f"{path} cannot be opened as a log: {error}") from error
+        self.log_id = self._create()
+
+    def _create(self) -> str:
+        with _Transaction(self._database):
+            for statement in filter(str.strip, TABLES.split(";")):
+                self._database.execute(statement)
+            found = self._database.execute("SELECT log_id FROM identity").fetchone()
+            log_id = found[0] if found else uuid.uuid4().hex
+            if not found:
+                self._database.execute("INSERT INTO identity VALUES (?)", (log_id,))
+        return str(log_id)
+
+    def append(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
+        """Writes the interactions of several calls as one transaction, synced to disk.
+
+        An interaction whose (source, interaction_id) the log holds is left alone and counted
+        as a duplicate. Raises LogError; then nothing was written.
+        """
+        accept_time = time.time_ns() // 1000
+        with _Transaction(self._database):
+            return [self._append(batch, accept_time) for batch in batches]
+
+    def _append(self, batch: Sequence[Interaction], accept_time: int) -> Appended:
+        before = self._database.total_changes
+        self._database.executemany(INSERT, (_row_of(each, accept_time) for each in batch))
+        accepted = self._database.total_changes - before
+        return Appended(accepted, len(batch) - accepted)
+
+    def read(self, *, after: int, limit: int) -> list[Entry]:
+        """Up to `limit` entries behind position `after`, in order."""
+        rows = self._database.execute(
+            f"SELECT log_position, {', '.join(SCHEMA.names)} FROM interactions "
+            "WHERE log_position > ? ORDER BY log_position LIMIT ?",
+            (after, limit),
+        )
+        return [Entry(row[0], _interaction_of(row[1:])) for row in rows]
+
+    def last_position(self) -> int:
+        """The position of the newest entry; 0 for an empty log."""
+        newest = self._database.execute("SELECT max(log_position) FROM interactions").fetchone()[0]
+        return newest or 0
+
+    def upsert_items(self, items: Sequence[Item], *, part: str | None = None) -> None:
+        """Writes items durably, all or none; `part` remembers where imported ones came from."""
+        with _Transaction(self._database):
+            self._database.executemany(UPSERT_ITEM, (_item_row(each) for each in items))
+            self._database.executemany(NOTE_CHANGE, ((each.item_id,) for each in items))
+            if part is not None:
+                self._database.execute("INSERT OR REPLACE INTO loaded_parts VALUES (?)", (part,))
+
+    def delete_items(self, item_ids: Sequence[str]) -> list[str]:
+        """Deletes items durably; gives the ids that the catalog held."""
+        with _Transaction(self._database):
+            held = [each for each in dict.fromkeys(item_ids) if self.get_item(each) is not None]
+            keys = [(each,) for each in held]
+            self._database.executemany("DELETE FROM items WHERE item_id = ?", keys)
+            self._database.executemany(NOTE_CHANGE, keys)
+        return held
+
+    def get_item(self, item_id: str) -> Item | None:
+        """One item of the catalog."""
+        found = self._database.execute("SELECT * FROM items WHERE item_id = ?", (item_id,))
+        row = found.fetchone()
+        return _item_of(row) if row else None
+
+    def items(self) -> Iterator[Item]:
+        """The whole catalog, in the order of item ids."""
+        return map(_item_of, self._database.execute("SELECT * FROM items ORDER BY item_id"))
+
+    def changed_items(self, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` items written or deleted behind position `after`: position and item id."""
+        return self._database.execute(
+            "SELECT position, item_id FROM item_changes WHERE position > ? "
+            "ORDER BY position LIMIT ?",
+            (after, limit),
+        ).fetchall()
+
+    def loaded_parts(self) -> set[str]:
+        """The names given to upsert_items as `part`."""
+        return {part for (part,) in self._database.execute("SELECT part FROM loaded_parts")}
+
+    def drained_position(self) -> int:
+        """Up to where the history holds the log."""
+        return self._database.execute("SELECT max(position) FROM drained").fetchone()[0] or 0
+
+    def note_drained(self, position: int) -> None:
+        """Notes, durably, that the history holds the log up to `position`."""
+        with _Transaction(self._database):
+            self._database.execute("DELETE FROM drained")
+            self._database.execute("INSERT INTO drained VALUES (?)", (position,))
+
+    def __enter__(self) -> "SqliteLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._database.close()
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE ... COMMIT; any failure rolls back and becomes a LogError."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._run("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._run("COMMIT")
+            return
+        self._roll_back()
+        if isinstance(error, sqlite3.Error):
+            raise LogError(f"the log cannot be written: {error}") from error
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._database.execute(statement)
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise LogError(f"the log cannot be written: {error}") from error
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+
+def _row_of(each: Interaction, accept_time: int) -> tuple[object, ...]:
+    values = {name: getattr(each, name) for name in SCHEMA.names}
+    values["event_time"] = (each.event_time - EPOCH) // timedelta(microseconds=1)
+    values["attributes"] = json.dumps(dict(each.attributes)) if each.attributes else None
+    return (*values.values(), accept_time)
+
+
+def _interaction_of(row: Sequence[object]) -> Interaction:
+    values = dict(zip(SCHEMA.names, row, strict=True))
+    microseconds = timedelta(microseconds=int(str(values["event_time"])))
+    values["event_time"] = EPOCH + microseconds
+    values["attributes"] = json.loads(str(values["attributes"] or "{}"))
+    return Interaction(**values)
+
+
+def _item_row(item: Item) -> tuple[object, ...]:
+    return tuple(json.dumps(each) if isinstance(each, tuple) else each for each in astuple(item))
+
+
+def _item_of(row: Sequence[object]) -> Item:
+    values = dict(zip(ITEM_SCHEMA.names, row, strict=True))
+    values["unavailable"] = bool(values["unavailable"])
+    values["tags"] = tuple(json.loads(str(values["tags"])))
+    return Item(**values)
