@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import pyarrow as pa
 
@@ -21,6 +22,9 @@ MAX_VALUE_BYTES = 256
 MAX_FUTURE = timedelta(minutes=5)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 ANONYMOUS = "anonymous:"
+
+OPT_IN, OPT_OUT = "opt-in", "opt-out"
+PURPOSE = "purpose"  # the attribute that says what an opt-in or opt-out is about
 
 KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CURRENCY = re.compile(r"[A-Z]{3}")
@@ -46,6 +50,14 @@ SCHEMA = pa.schema(
     ]
 )
 """The columns of the history, in the log and in Parquet: one row, one interaction."""
+
+
+class Purpose(StrEnum):
+    """What data about a customer is used for, and may be allowed or refused."""
+
+    PERSONALIZATION = "personalization"  # the history counts in decisions
+    MEASUREMENT = "measurement"  # decisions and their outcomes are analysed
+    CONTACT = "contact"  # the company may turn to the customer unasked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +124,7 @@ def _violations(each: Interaction, vocabulary: Vocabulary, now: datetime) -> Ite
     yield from _check_time(each.event_time, now)
     yield from _check_numbers(each, vocabulary)
     yield from _check_attributes(each.attributes)
+    yield from _check_consent(each)
 
 
 def check_customer(customer_id: str | None, anonymous_id: str | None) -> Iterator[Violation]:
@@ -196,6 +209,15 @@ def _check_attributes(attributes: Mapping[str, str]) -> Iterator[Violation]:
     for key, value in attributes.items():
         yield from check_text("attributes", key, MAX_KEY_BYTES)
         yield from check_text(f"attributes[{shown(key)}]", value, MAX_VALUE_BYTES)
+
+
+def _check_consent(each: Interaction) -> Iterator[Violation]:
+    """An opt-in names its purpose; an opt-out may: without one it withdraws everything."""
+    purpose, purposes = each.attributes.get(PURPOSE), ", ".join(Purpose)
+    if each.type == OPT_IN and purpose is None:
+        yield Violation(f"attributes[{PURPOSE!r}]", "absent", f"an opt-in names one of {purposes}")
+    elif each.type in (OPT_IN, OPT_OUT) and purpose not in (None, *Purpose):
+        yield Violation(f"attributes[{PURPOSE!r}]", shown(purpose), f"must be one of {purposes}")
 
 
 def shown(value: object) -> str:

@@ -21,6 +21,8 @@ from features.interaction import (
     MAX_KEY_BYTES,
     MAX_POSITION,
     MAX_QUANTITY,
+    OPT_IN,
+    OPT_OUT,
     Interaction,
     Violation,
     check,
@@ -64,7 +66,7 @@ def _surely_lawful(table: pa.Table, vocabulary: Vocabulary, now: datetime) -> np
     for name in ("session_id", "item_id", "decision_id"):
         lawful &= _matches(table[name], ID_PATTERN, null=True)
     lawful &= _is_in(table["initiator"], list(Initiator.__members__))
-    lawful &= _is_in(table["type"], list(vocabulary.types))
+    lawful &= _is_in(table["type"], [*vocabulary.types.keys() - {OPT_IN, OPT_OUT}])
     lawful &= _matches(table["channel"], CHANNEL_PATTERN, null=False)
     lawful &= _within(table["event_time"], EARLIEST, now + MAX_FUTURE, null=False)
     lawful &= _within(table["quantity"], 0.0, MAX_QUANTITY)
