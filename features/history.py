@@ -54,7 +54,7 @@ def without_known(root: Path, table: pa.Table, *, but_for: str | None = None) ->
         database.register("arriving", _numbered(table))
         known = "SELECT NULL AS source, NULL AS interaction_id WHERE false"
         if not is_empty(root):
-            known = f"SELECT source, interaction_id FROM {_scan(root, but_for)}"
+            known = f"SELECT source, interaction_id FROM {scan(root, but_for)}"
         kept = database.sql(
             f"""
             SELECT min(row) AS row FROM arriving
@@ -81,7 +81,7 @@ def newest(root: Path, *, max_records: int, rows_a_batch: int = 200_000) -> Iter
     with duckdb.connect() as database:
         reader = database.sql(
             f"""
-            SELECT *, {CUSTOMER_KEY} AS customer_key FROM {_scan(root)}
+            SELECT *, {CUSTOMER_KEY} AS customer_key FROM {scan(root)}
             QUALIFY row_number() OVER (
                 PARTITION BY customer_key ORDER BY event_time DESC, interaction_id DESC
             ) <= {int(max_records)}
@@ -102,7 +102,8 @@ def count(root: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in parts)
 
 
-def _scan(root: Path, but_for: str | None = None) -> str:
+def scan(root: Path, but_for: str | None = None) -> str:
+    """DuckDB's SQL for all rows of a history that is not empty."""
     columns = ", ".join(SCHEMA.names)
     files = _quoted(str(root / "date=*" / "*.parquet"))
     rows = f"read_parquet({files}, hive_partitioning = false, filename = 'file')"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray.data
 
+from features.identity import aliases_in
 from features.interaction import ANONYMOUS, SCHEMA
 from features.record import RECORD, RECORD_BYTES, pack_table, unpack
 from features.settings import Home
@@ -51,9 +52,10 @@ def read_sequences(home: Home, vocabulary: Vocabulary) -> ray.data.Dataset:
     files of tmall, this takes 3 s in all.
     """
     tasks = [{"parts": "\n".join(parts)} for parts in _shares(home)]
+    pack = partial(_pack, vocabulary=vocabulary, aliases=aliases_in(home.history))
     return (
         ray.data.from_items(tasks, override_num_blocks=len(tasks))
-        .map_batches(partial(_pack, vocabulary=vocabulary), batch_size=1, batch_format="pyarrow")
+        .map_batches(pack, batch_size=1, batch_format="pyarrow")
         .repartition(PARTITIONS, keys=["customer"])
         .map_batches(gather, batch_size=None, batch_format="pyarrow")
     )
@@ -66,19 +68,25 @@ def _shares(home: Home) -> list[list[str]]:
     return [[str(part) for part in parts[at::count]] for at in range(min(count, len(parts)))]
 
 
-def _pack(task: pa.Table, vocabulary: Vocabulary) -> pa.Table:
+def _pack(task: pa.Table, vocabulary: Vocabulary, aliases: pa.Table) -> pa.Table:
     parts = task["parts"][0].as_py().split("\n")
     schema = pa.schema([SCHEMA.field(name) for name in COLUMNS])
     rows = pa.concat_tables([pq.read_table(part, schema=schema) for part in parts])
     records = pack_table(rows, vocabulary)
-    anonymous = pc.binary_join_element_wise(ANONYMOUS, rows["anonymous_id"], "")
     return pa.table(
         {
-            "customer": pc.coalesce(rows["customer_id"], anonymous),
+            "customer": customers_of(rows, aliases),
             "head": records["head"].astype(np.uint64),
             "tail": records["tail"].astype(np.uint64),
         }
     )
+
+
+def customers_of(rows: pa.Table, aliases: pa.Table) -> pa.ChunkedArray:
+    """The customer key of each row; an anonymous history joined to a customer is theirs."""
+    anonymous = pc.binary_join_element_wise(ANONYMOUS, rows["anonymous_id"], "")
+    joined = aliases["customer_key"].take(pc.index_in(anonymous, aliases["alias"]))
+    return pc.coalesce(rows["customer_id"], joined, anonymous)
 
 
 def gather(packed: pa.Table) -> pa.Table:

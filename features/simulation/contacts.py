@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.simulation.customers import BROWSE, INACTIVE, MESSAGES_A_DAY
-from features.simulation.ledger import Channel, Kind
+from features.simulation.ledger import NO_CONTACT, Channel, Kind
 from features.simulation.sessions import pause, see, start_journeys
 from features.simulation.world import HOUR, SECOND, Visits, World
 
@@ -107,6 +107,7 @@ def _record(
     items: np.ndarray | None = None,
     delay: int | np.ndarray = 0,
     position: int = -1,
+    note: int = -1,
 ) -> None:
     world.ledger.add(
         time=offers.visits.time + delay,
@@ -117,6 +118,7 @@ def _record(
         item=offers.items if items is None else items,
         decision=offers.decision,
         position=position,
+        note=note,
     )
 
 
@@ -132,10 +134,13 @@ def _respond(world: World, offers: Offers) -> np.ndarray:
 
 def _decline(world: World, offers: Offers, response: np.ndarray) -> None:
     """Dismissals and opt-outs, some minutes after the message and in its channel."""
-    for answer, kind in ((DISMISSED, Kind.DISMISSAL), (OPTED_OUT, Kind.OPT_OUT)):
+    for answer, kind, note in (
+        (DISMISSED, Kind.DISMISSAL, -1),
+        (OPTED_OUT, Kind.OPT_OUT, NO_CONTACT),
+    ):
         some = offers[response == answer]
         delay = (world.random.exponential(0.5, len(some.items)) * HOUR).astype(np.int64)
-        _record(world, some, kind, delay=delay + 5 * SECOND)
+        _record(world, some, kind, delay=delay + 5 * SECOND, note=note)
     world.customers.opted_out_N[offers.visits.who[response == OPTED_OUT]] = True
 
 

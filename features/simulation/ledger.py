@@ -61,10 +61,12 @@ NOTES = (
     *(("stars", str(stars)) for stars in range(1, 6)),
     *(("reason", text) for text in ("late delivery", "where is my order", "how to use it")),
     *(("reason", text) for text in ("does not fit", "not as expected", "defective")),
+    ("purpose", "contact"),
 )
 FIRST_STARS = len(CATEGORIES)
 LATE, WHERE, HOW, FIRST_RETURN_REASON = range(FIRST_STARS + 5, FIRST_STARS + 9)
 RETURN_REASONS = 3
+NO_CONTACT = FIRST_RETURN_REASON + RETURN_REASONS
 
 ROW = np.dtype(
     [
