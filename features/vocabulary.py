@@ -11,6 +11,8 @@ from pathlib import Path
 OTHER_CHANNEL = "other"
 OTHER_CHANNEL_CODE = 255
 SILENCE = "silence"  # the name, among predicted types, of "no interaction within the horizon"
+DEFAULT_RETENTION_DAYS = 3650
+MAX_DAYS = 36_500
 DEFAULT_PATH = Path(__file__).with_name("vocabulary.toml")
 
 
@@ -36,6 +38,7 @@ class InteractionType:
     predicted: bool
     customer_value: float
     company_value: float
+    retention_days: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Vocabulary:
 
     types: dict[str, InteractionType]
     channels: dict[str, int]
+    retention_days: int = DEFAULT_RETENTION_DAYS  # of types that are no longer declared
 
     @cached_property
     def type_by_code(self) -> dict[int, InteractionType]:
@@ -80,16 +84,18 @@ def load_vocabulary(path: Path = DEFAULT_PATH) -> Vocabulary:
             content = tomllib.load(file)
         except tomllib.TOMLDecodeError as error:
             raise VocabularyError(f"{path}: {error}") from error
-    types = {name: _read_type(name, entry) for name, entry in content.get("types", {}).items()}
+    days = _days("retention_days", content, DEFAULT_RETENTION_DAYS)
+    entries = content.get("types", {}).items()
+    types = {name: _read_type(name, entry, days) for name, entry in entries}
     channels = {str(name): int(code) for name, code in content.get("channels", {}).items()}
     _check_codes("type", ((t.name, t.code) for t in types.values()), highest=255)
     _check_codes("channel", channels.items(), highest=OTHER_CHANNEL_CODE - 1)
     if not any(each.predicted for each in types.values()):
         raise VocabularyError(f"{path}: no type is predicted; the model needs at least one")
-    return Vocabulary(types, channels)
+    return Vocabulary(types, channels, days)
 
 
-def _read_type(name: str, entry: dict[str, object]) -> InteractionType:
+def _read_type(name: str, entry: dict[str, object], default_days: int) -> InteractionType:
     try:
         return InteractionType(
             name=name,
@@ -99,9 +105,19 @@ def _read_type(name: str, entry: dict[str, object]) -> InteractionType:
             predicted=bool(entry["predicted"]),
             customer_value=float(str(entry["customer_value"])),
             company_value=float(str(entry["company_value"])),
+            retention_days=_days(f"type {name!r}", entry, default_days),
         )
     except (KeyError, ValueError) as error:
         raise VocabularyError(f"type {name!r}: {error!r} in {entry!r}") from error
+
+
+def _days(place: str, entry: dict[str, object], default: int) -> int:
+    """How long interactions are kept; 0 or absent means the default."""
+    given = entry.get("retention_days", 0)
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MAX_DAYS:
+        rule = f"must be whole days, 1 to {MAX_DAYS}, or 0 for the default"
+        raise VocabularyError(f"{place}: retention_days is {given!r}: {rule}")
+    return given or default
 
 
 def _check_codes(kind: str, codes: Iterable[tuple[str, int]], *, highest: int) -> None:
