@@ -7,11 +7,14 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource
 from feast.types import Array, Bool, Bytes, FeastType, Float64, String
 from feast.value_type import ValueType
 
+from features.consent import MAX_CONSENT_RECORDS
 from features.encoding import SCHEMA_VERSION
 from features.online import MAX_RECORDS_TAG, MERGE_TAG
 from features.settings import FeatureSettings, Home
 
 RECORDS = "records"
+CONSENT = "consent_records"
+JOINED_TO = "joined_to"
 ITEM_FIELDS: dict[str, FeastType] = {
     "name": String,
     "category": String,
@@ -29,8 +32,16 @@ class Definitions:
 
     entities: tuple[Entity, ...]
     history: FeatureView  # by customer
+    consent: FeatureView  # by customer
+    identity: FeatureView  # by anonymous customer
     item: FeatureView  # by item
     decision: FeatureService  # what a decision reads, one service for each version of the encoding
+
+    @property
+    def all(self) -> list[Entity | FeatureView | FeatureService]:
+        """What Feast's apply takes."""
+        views = (self.history, self.consent, self.identity, self.item)
+        return [*self.entities, *views, self.decision]
 
 
 def definitions(settings: FeatureSettings) -> Definitions:
@@ -47,6 +58,23 @@ def definitions(settings: FeatureSettings) -> Definitions:
         ttl=timedelta(0),
         tags={MERGE_TAG: RECORDS, MAX_RECORDS_TAG: str(settings.max_records)},
     )
+    consent = FeatureView(
+        name="consent",
+        description="What a customer allows, as records of features.consent, oldest first",
+        entities=[customer],
+        schema=[Field(name=CONSENT, dtype=Bytes)],
+        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        ttl=timedelta(0),
+        tags={MERGE_TAG: CONSENT, MAX_RECORDS_TAG: str(MAX_CONSENT_RECORDS)},
+    )
+    identity = FeatureView(
+        name="identity",
+        description="The known customer whom an anonymous one has turned out to be",
+        entities=[customer],
+        schema=[Field(name=JOINED_TO, dtype=String)],
+        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        ttl=timedelta(0),
+    )
     items = FeatureView(
         name="item",
         description="The catalog: whatever an interaction can be about",
@@ -55,5 +83,7 @@ def definitions(settings: FeatureSettings) -> Definitions:
         source=FileSource(path=str(home.items.resolve()), timestamp_field="update_time"),
         ttl=timedelta(0),
     )
-    service = FeatureService(name=f"decision-v{SCHEMA_VERSION}", features=[history])
-    return Definitions((customer, item), history, items, service)
+    service = FeatureService(
+        name=f"decision-v{SCHEMA_VERSION}", features=[history, consent, identity]
+    )
+    return Definitions((customer, item), history, consent, identity, items, service)

@@ -27,7 +27,7 @@ class OnlineFeatures:
         self._config = _config(Home(settings.home))
         self._feast = FeatureStore(config=self._config)
         views = definitions(settings)
-        self._feast.apply([*views.entities, views.history, views.item, views.decision])
+        self._feast.apply(views.all)
         self._views = views
         self._provider = get_provider(self._config)
         self._store = cast(HistorySqliteOnlineStore, self._provider.online_store)
