@@ -4,7 +4,7 @@ A call that returns has been made durable: the log is the truth, the online stor
 tail. Embedded it is a SQLite file in the home, grown up a NATS JetStream stream.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -74,6 +74,29 @@ class Log(Protocol):
 
     def note_drained(self, position: int) -> None:
         """Notes, durably, that the history holds the log up to `position`."""
+
+    def interactions_of(
+        self, customer_id: str | None, anonymous_ids: Collection[str]
+    ) -> list[Interaction]:
+        """Every interaction that names one of these ids, in the log's order."""
+
+    def note_erasure(self, name: str, tick: int) -> None:
+        """Notes, durably, that nothing up to `tick` is kept of a customer; see features.erasure."""
+
+    def erasures(self) -> dict[str, int]:
+        """The newest tick of note_erasure for each name."""
+
+    def rewrite(
+        self,
+        kept: Callable[[Interaction], Interaction | None],
+        *,
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> int:
+        """Takes out, for good, what `kept` gives None for, and changes what it changes.
+
+        Gives how many interactions that were. What others append meanwhile may be passed over.
+        Cut off at any moment, it is simply done again.
+        """
 
     def close(self) -> None:
         """Lets go of it; everything appended stays."""

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS item_changes (
 CREATE TABLE IF NOT EXISTS loaded_parts (part TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS drained (position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (log_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS erasures (name TEXT PRIMARY KEY, tick INTEGER NOT NULL);
 """
 INSERT = (
     f"INSERT INTO interactions ({', '.join(SCHEMA.names)}, accept_time) "
@@ -39,8 +40,18 @@ INSERT = (
     "ON CONFLICT (source, interaction_id) DO NOTHING"
 )
 UPSERT_ITEM = f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * len(ITEM_SCHEMA.names))})"
-
 NOTE_CHANGE = "INSERT OR REPLACE INTO item_changes (item_id) VALUES (?)"
+
+NOTE_ERASURE = (
+    "INSERT INTO erasures VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET tick = max(tick, excluded.tick)"
+)
+NAMING = "customer_id = ? OR anonymous_id IN (SELECT value FROM json_each(?))"
+CHANGE = (
+    f"UPDATE interactions SET ({', '.join(SCHEMA.names)}) = "
+    f"({', '.join('?' * len(SCHEMA.names))}) WHERE log_position = ?"
+)
+ENTRIES_A_REWRITE = 5000  # judged between two transactions: other writers do not wait long
 
 
 class SqliteLog:
@@ -148,6 +159,51 @@ class SqliteLog:
             self._database.execute("DELETE FROM drained")
             self._database.execute("INSERT INTO drained VALUES (?)", (position,))
 
+    def interactions_of(
+        self, customer_id: str | None, anonymous_ids: Collection[str]
+    ) -> list[Interaction]:
+        """Every interaction that names one of these ids, in the log's order."""
+        rows = self._database.execute(
+            f"SELECT {', '.join(SCHEMA.names)} FROM interactions WHERE {NAMING} "
+            "ORDER BY log_position",
+            (customer_id, json.dumps(list(anonymous_ids))),
+        )
+        return [_interaction_of(row) for row in rows]
+
+    def note_erasure(self, name: str, tick: int) -> None:
+        """Notes, durably, that nothing up to `tick` is kept of a customer; see features.erasure."""
+        with _Transaction(self._database):
+            self._database.execute(NOTE_ERASURE, (name, tick))
+
+    def erasures(self) -> dict[str, int]:
+        """The newest tick of note_erasure for each name."""
+        return dict(self._database.execute("SELECT name, tick FROM erasures").fetchall())
+
+    def rewrite(
+        self,
+        kept: Callable[[Interaction], Interaction | None],
+        *,
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> int:
+        """Takes out what `kept` gives None for, overwriting its bytes; changes what it changes."""
+        self._database.execute("PRAGMA secure_delete = ON")
+        count, position = 0, 0
+        while entries := self.read(after=position, limit=ENTRIES_A_REWRITE):
+            judged = [(each, kept(each.interaction)) for each in entries]
+            count += self._exchange([one for one in judged if one[1] is not one[0].interaction])
+            position = entries[-1].position
+            progress(len(entries))
+        return count
+
+    def _exchange(self, judged: Sequence[tuple[Entry, Interaction | None]]) -> int:
+        if judged:
+            gone = [(entry.position,) for entry, now in judged if now is None]
+            changed = [(*_values_of(now), each.position) for each, now in judged if now]
+            with _Transaction(self._database):
+                self._database.executemany("DELETE FROM interactions WHERE log_position = ?", gone)
+                self._database.executemany(CHANGE, changed)
+        return len(judged)
+
     def __enter__(self) -> "SqliteLog":
         return self
 
@@ -189,10 +245,14 @@ class _Transaction:
 
 
 def _row_of(each: Interaction, accept_time: int) -> tuple[object, ...]:
+    return (*_values_of(each), accept_time)
+
+
+def _values_of(each: Interaction) -> tuple[object, ...]:
     values = {name: getattr(each, name) for name in SCHEMA.names}
     values["event_time"] = (each.event_time - EPOCH) // timedelta(microseconds=1)
     values["attributes"] = json.dumps(dict(each.attributes)) if each.attributes else None
-    return (*values.values(), accept_time)
+    return tuple(values.values())
 
 
 def _interaction_of(row: Sequence[object]) -> Interaction:
