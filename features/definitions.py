@@ -2,17 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from pathlib import Path
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource
-from feast.types import Array, Bool, Bytes, FeastType, Float64, String
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource
+from feast.data_format import ParquetFormat
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.transformation.python_transformation import PythonTransformation
+from feast.types import Array, Bool, Bytes, FeastType, Float64, Int64, String
 from feast.value_type import ValueType
 
 from features.consent import MAX_CONSENT_RECORDS
 from features.encoding import SCHEMA_VERSION
+from features.item_measures import ITEM_MEASURES
+from features.measures import MEASURES_VERSION, Measures, measure_columns
 from features.online import MAX_RECORDS_TAG, MERGE_TAG
 from features.settings import FeatureSettings, Home
+from features.vocabulary import load_vocabulary
 
 RECORDS = "records"
+NOW = "now_tick"  # the moment of asking, in ticks of features.record
 CONSENT = "consent_records"
 JOINED_TO = "joined_to"
 ITEM_FIELDS: dict[str, FeastType] = {
@@ -35,13 +44,16 @@ class Definitions:
     consent: FeatureView  # by customer
     identity: FeatureView  # by anonymous customer
     item: FeatureView  # by item
+    item_measures: FeatureView  # by item
+    measures: OnDemandFeatureView  # of a customer's history, at a moment
     decision: FeatureService  # what a decision reads, one service for each version of the encoding
+    measured: FeatureService  # a customer's measures, one service for each version of these
 
     @property
-    def all(self) -> list[Entity | FeatureView | FeatureService]:
+    def all(self) -> list[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
         """What Feast's apply takes."""
-        views = (self.history, self.consent, self.identity, self.item)
-        return [*self.entities, *views, self.decision]
+        views = (self.history, self.consent, self.identity, self.item, self.item_measures)
+        return [*self.entities, *views, self.measures, self.decision, self.measured]
 
 
 def definitions(settings: FeatureSettings) -> Definitions:
@@ -54,7 +66,7 @@ def definitions(settings: FeatureSettings) -> Definitions:
         description="A customer's newest interactions, packed by features.record, oldest first",
         entities=[customer],
         schema=[Field(name=RECORDS, dtype=Bytes)],
-        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        source=_parquet(home.windows, "event_time"),
         ttl=timedelta(0),
         tags={MERGE_TAG: RECORDS, MAX_RECORDS_TAG: str(settings.max_records)},
     )
@@ -86,4 +98,56 @@ def definitions(settings: FeatureSettings) -> Definitions:
     service = FeatureService(
         name=f"decision-v{SCHEMA_VERSION}", features=[history, consent, identity]
     )
-    return Definitions((customer, item), history, consent, identity, items, service)
+    measures = _measures(settings, history)
+    measured = FeatureService(name=f"decision-measures-v{MEASURES_VERSION}", features=[measures])
+    return Definitions(
+        entities=(customer, item),
+        history=history,
+        consent=consent,
+        identity=identity,
+        item=items,
+        item_measures=_item_measures(home, item),
+        measures=measures,
+        decision=service,
+        measured=measured,
+    )
+
+
+def _measures(settings: FeatureSettings, history: FeatureView) -> OnDemandFeatureView:
+    """Feast runs what stands in `text`, wherever it has nothing but its registry."""
+    vocabulary, limit = settings.vocabulary.resolve(), settings.max_records
+    text = (
+        "def measure(inputs):\n"
+        "    from features.measures import measure_columns\n"
+        f"    return measure_columns(inputs, {str(vocabulary)!r}, {limit})\n"
+    )
+    names = Measures(load_vocabulary(vocabulary), limit).names
+    return OnDemandFeatureView(
+        name="measures",
+        description="Counts, rates, recency and money of a customer: see features.measures",
+        sources=[history, RequestSource("moment", schema=[Field(name=NOW, dtype=Int64)])],
+        schema=[Field(name=name, dtype=Float64) for name in names],
+        feature_transformation=PythonTransformation(
+            lambda inputs: measure_columns(inputs, str(vocabulary), limit), text
+        ),
+        mode="python",
+    )
+
+
+def _item_measures(home: Home, item: Entity) -> FeatureView:
+    return FeatureView(
+        name="item-measures",
+        description="Popularity, conversion and returns of an item: see features.item_measures",
+        entities=[item],
+        schema=[Field(name=name, dtype=Float64) for name in ITEM_MEASURES],
+        source=_parquet(home.item_measures, "update_time"),
+        ttl=timedelta(0),
+    )
+
+
+def _parquet(folder: Path, timestamp_field: str) -> FileSource:
+    return FileSource(
+        path=str(folder.resolve() / "*.parquet"),
+        file_format=ParquetFormat(),
+        timestamp_field=timestamp_field,
+    )

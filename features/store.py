@@ -1,6 +1,7 @@
 """The online features through Feast: what serving reads and writes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -10,13 +11,22 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
 from feast.repo_config import RegistryConfig
 
-from features.definitions import ITEM_FIELDS, RECORDS, definitions
+from features.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
 from features.item import Item
 from features.online import Row
 from features.online_sqlite import HistorySqliteOnlineStore, HistorySqliteOnlineStoreConfig
 from features.settings import FeatureSettings, Home
 
 PROJECT = "interplay"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is held of one customer."""
+
+    history: bytes  # records of features.record, oldest first
+    consent: bytes  # records of features.consent, oldest first
+    joined_to: str  # the customer key that an anonymous one is joined to; else empty
 
 
 class OnlineFeatures:
@@ -32,12 +42,17 @@ class OnlineFeatures:
         self._provider = get_provider(self._config)
         self._store = cast(HistorySqliteOnlineStore, self._provider.online_store)
 
-    def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
-        """Each customer's packed records, oldest first; b"" where nothing is held."""
+    def read_known(self, customer_keys: Sequence[str]) -> list[Known]:
+        """What is held of each customer; empty where nothing is."""
         if not customer_keys:
             return []
         values = self._read(self._views.decision, "customer_key", customer_keys)
-        return [value.bytes_val for value in values[RECORDS]]
+        columns = zip(values[RECORDS], values[CONSENT], values[JOINED_TO], strict=True)
+        return [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+
+    def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
+        """Each customer's packed records, oldest first; b"" where nothing is held."""
+        return [known.history for known in self.read_known(customer_keys)]
 
     def read_item(self, item_id: str) -> Item | None:
         """One item of the catalog; None where it is not held."""
@@ -57,6 +72,16 @@ class OnlineFeatures:
         rows = [{RECORDS: Value(bytes_val=each)} for each in blobs]
         self._write(self._views.history, "customer_key", keys, rows)
 
+    def write_consents(self, records: Mapping[str, bytes]) -> None:
+        """Merges records of features.consent into what customers have said, by customer key."""
+        rows = [{CONSENT: Value(bytes_val=each)} for each in records.values()]
+        self._write(self._views.consent, "customer_key", records.keys(), rows)
+
+    def write_joins(self, joins: Mapping[str, str]) -> None:
+        """Notes, by anonymous key, which customers they have turned out to be."""
+        rows = [{JOINED_TO: Value(string_val=each)} for each in joins.values()]
+        self._write(self._views.identity, "customer_key", joins.keys(), rows)
+
     def write_items(self, items: Sequence[Item]) -> None:
         """Writes items; an item that is there is replaced whole."""
         rows = [_values_of(each) for each in items]
@@ -65,6 +90,8 @@ class OnlineFeatures:
     def _write(
         self, view: FeatureView, join_key: str, keys: Iterable[str], rows: list[dict[str, Value]]
     ) -> None:
+        if not rows:
+            return
         now = datetime.now(UTC)
         data: list[Row] = [
             (_entity(join_key, key), row, now, None) for key, row in zip(keys, rows, strict=True)
