@@ -9,11 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from features.erasure import Erasures
+from features.forgetting import note
 from features.held import Held, held_interactions
 from features.interaction import Interaction
 from features.item import Item
 from features.log import Appended, open_log
-from features.record import item_hash, pack
+from features.record import RECORD_BYTES, item_hash, pack
 from features.settings import FeatureSettings
 from features.store import OnlineFeatures
 from features.vocabulary import Vocabulary, load_vocabulary
@@ -31,6 +33,7 @@ class LiveFeatures:
         self.online = OnlineFeatures(settings)
         self._log = open_log(settings)  # for the thread that writes the log
         self._tail = open_log(settings)  # for the thread that applies it
+        self.erasures = Erasures(self._log.erasures())
         self._waiting_since_s: float | None = None
         self._logged_count = 0  # calls that logged something
         self.apply()
@@ -53,6 +56,14 @@ class LiveFeatures:
         held = self._log.delete_items(item_ids)
         self._note_waiting()
         return held
+
+    def note_erasure(self, customer_keys: Sequence[str], erased_tick: int) -> None:
+        """Leaves durable tombstones of customers: see features.erasure; raises LogError."""
+        self.erasures = note(self._log, customer_keys, erased_tick)
+
+    def learn_erasures(self) -> None:
+        """Reads the tombstones that others have left; raises LogError."""
+        self.erasures = Erasures(self._log.erasures())
 
     def items(self) -> Iterator[Item]:
         """The whole catalog."""
@@ -104,6 +115,12 @@ class LiveFeatures:
     def read(self, customer_keys: Sequence[str]) -> list[bytes]:
         """Each customer's packed records, oldest first; b"" where nothing is held."""
         return self.online.read_histories(customer_keys)
+
+    def erase(self, customer_keys: Sequence[str], erased_tick: int) -> int:
+        """Removes all that is held on-line of customers; gives how many interactions that were."""
+        held = self.online.read_histories(customer_keys)
+        self.online.erase(customer_keys, erased_tick)
+        return sum(len(each) for each in held) // RECORD_BYTES
 
     def get_item(self, item_id: str) -> Item | None:
         """One item of the catalog."""

@@ -9,6 +9,7 @@ from interplay.v1 import catalog_service_pb2 as catalog_pb
 from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.erasure import NO_ERASURES, Erasures
 from features.interaction import (
     MAX_CHANNEL_BYTES,
     Interaction,
@@ -49,6 +50,7 @@ class Door:
 
     vocabulary: Vocabulary
     now: datetime
+    erasures: Erasures = NO_ERASURES
     violations: list[Violation] = field(default_factory=list)
 
     def note(self, violations: Iterable[Violation], *, within: str = "") -> None:
@@ -98,6 +100,8 @@ def interactions_of(
             door.note(_stranger(message, customer), within=within)
         interaction = _interaction(message, customer or (None, None), door, within)
         door.note(check(interaction, vocabulary=door.vocabulary, now=door.now), within=within)
+        if (refused := door.erasures.violation(interaction)) is not None:
+            door.note([refused], within=within)
         interactions.append(interaction)
     return tuple(interactions)
 

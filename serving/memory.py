@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from features.encoding import ItemIndex
+from features.erasure import Erasures
 from features.interaction import Interaction
 from features.item import Item
 from features.live import LiveFeatures
 from features.log import Appended, LogError
+from features.online import OnlineError
+from features.store import Known
 from features.vocabulary import Vocabulary
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import NO_ITEMS, Catalog
@@ -71,6 +74,35 @@ class Memory:
     def staleness_s(self) -> float:
         """How long the oldest logged interaction has been waiting to be applied."""
         return self._live.staleness_s()
+
+    @property
+    def erasures(self) -> Erasures:
+        """Who was erased, as far as this process has heard."""
+        return self._live.erasures
+
+    async def learn_erasures(self) -> None:
+        """Hears of the erasures of other processes; raises UnavailableError."""
+        await self._in_log_thread(self._live.learn_erasures)
+
+    async def note_erasure(self, customer_keys: Sequence[str], erased_tick: int) -> None:
+        """From now on nothing up to a tick is accepted of customers; raises UnavailableError."""
+        await self._in_log_thread(lambda: self._live.note_erasure(customer_keys, erased_tick))
+
+    async def erase(self, customer_keys: Sequence[str], erased_tick: int) -> int:
+        """Removes customers from what is read; gives how many interactions were held."""
+        return await self._in_features_thread(lambda: self._live.erase(customer_keys, erased_tick))
+
+    async def read_known(self, customer_key: str) -> Known:
+        """All that is held on-line under one key, whomever it is joined to."""
+        return await self._in_features_thread(
+            lambda: self._live.online.read_known([customer_key])[0]
+        )
+
+    async def _in_features_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._features_thread, function)
+        except OnlineError as error:
+            raise UnavailableError("the online store does not answer: try again") from error
 
     async def upsert_items(self, items: Sequence[Item]) -> None:
         """Writes checked items durably; they count from now on."""

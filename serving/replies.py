@@ -11,6 +11,7 @@ from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.forgetting import Receipt
 from features.held import Held
 from features.item import Item
 from features.record import EPOCH, moment
@@ -86,6 +87,19 @@ def customer_reply(held: Sequence[Held]) -> customer_pb.GetCustomerResponse:
             )
             for each in held
         ]
+    )
+
+
+def erasure_reply(receipt: Receipt) -> customer_pb.EraseCustomerResponse:
+    """The receipt of an erasure."""
+    return customer_pb.EraseCustomerResponse(
+        erasure_time=_time(receipt.erasure_time),
+        anonymous_id_count=receipt.device_count,
+        removals=[
+            customer_pb.Removal(place=place, count=count)
+            for place, count in receipt.removed.items()
+        ],
+        remaining=receipt.remaining,
     )
 
 

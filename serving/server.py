@@ -12,7 +12,9 @@ from mlflow.exceptions import MlflowException
 
 from features.artefact import MODEL_NAME, ArtefactError
 from features.live import LiveFeatures
+from serving.customers import Customers
 from serving.decider import Decider
+from serving.errors import UnavailableError
 from serving.memory import Memory
 from serving.models import Model, Registry
 from serving.service import PERSONALIZATION, SERVICES, Service
@@ -56,6 +58,7 @@ class Server:
         live = await asyncio.to_thread(LiveFeatures, self._settings)
         self.memory = Memory(live, self._settings)
         self.memory.catalog = await self.memory.read_catalog()
+        self.customers = Customers(self.memory, self._settings)
         self.decider = Decider(self.memory, self._settings)
         self._registry = Registry(self._settings, self.memory.vocabulary)
         self._health = health.aio.HealthServicer()
@@ -73,7 +76,7 @@ class Server:
         return server
 
     async def _start_answering(self) -> None:
-        service = Service(self.memory, self.decider, self._registry)
+        service = Service(self.memory, self.customers, self.decider, self._registry)
         self._grpc.add_generic_rpc_handlers(service.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         names = [each.full_name for each in SERVICES]
@@ -103,7 +106,15 @@ class Server:
             try:
                 await asyncio.wait_for(self._stop.wait(), self._settings.refresh_s)
             except TimeoutError:
+                await self.learn_erasures()
                 await self.refresh()
+
+    async def learn_erasures(self) -> None:
+        """Hears who was erased elsewhere; if the log cannot tell, it is asked again next time."""
+        try:
+            await self.memory.learn_erasures()
+        except UnavailableError as error:
+            logger.error("the erasures cannot be read: %s", error)
 
     async def refresh(self) -> None:
         """Takes a new champion into use; one that must not serve is refused once and for all."""
@@ -139,5 +150,6 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(self._settings.grace_s)
         await self.decider.close()
+        await self.customers.close()
         await self.memory.close()
         gc.unfreeze()

@@ -1,20 +1,12 @@
-"""The service: the methods of the API, each from bytes to bytes.
-
-Requests are decoded here and not by gRPC, which would answer undecodable bytes with UNKNOWN and
-the name of a class of ours.
-"""
+"""The service: the methods of the API. Each takes a request and its deadline."""
 
 import asyncio
-import logging
 import re
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
 from interplay.v1 import catalog_service_pb2 as catalog_pb
 from interplay.v1 import customer_service_pb2 as customer_pb
 from interplay.v1 import model_service_pb2 as model_pb
@@ -23,6 +15,8 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from serving.batcher import BatchError
+from serving.boundary import handler_of
+from serving.customers import Customers
 from serving.decider import Decider
 from serving.door import (
     MAX_BATCH,
@@ -33,21 +27,23 @@ from serving.door import (
     items_of,
     question_of,
 )
-from serving.errors import (
-    DeadlineError,
-    InvalidError,
-    NotFoundError,
-    ServingError,
-    UnavailableError,
-    code_of,
-    trailers_of,
-)
+from serving.errors import NotFoundError, UnavailableError
 from serving.memory import Memory
 from serving.models import Registry
-from serving.replies import customer_reply, decision_reply, item_reply, model_message
+from serving.replies import (
+    customer_reply,
+    decision_reply,
+    erasure_reply,
+    item_reply,
+    model_message,
+)
 
-LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
 MAX_PAGE, DEFAULT_PAGE = 100, 20
+CustomerRequest = (
+    customer_pb.GetCustomerRequest
+    | customer_pb.EraseCustomerRequest
+    | customer_pb.ExportCustomerRequest
+)
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
@@ -58,16 +54,16 @@ PERSONALIZATION: str = personalization_pb.DESCRIPTOR.services_by_name[
     "PersonalizationService"
 ].full_name
 
-logger = logging.getLogger(__name__)
-Method = Callable[[Message, float], Awaitable[Message]]
-
 
 class Service:
     """All methods of all services. `deadline` is in the loop's time."""
 
-    def __init__(self, memory: Memory, decider: Decider, registry: Registry) -> None:
+    def __init__(
+        self, memory: Memory, customers: Customers, decider: Decider, registry: Registry
+    ) -> None:
         """Answers with these."""
         self._memory = memory
+        self._customers = customers
         self._decider = decider
         self._registry = registry
 
@@ -82,7 +78,7 @@ class Service:
 
     def _handler(self, declared: MethodDescriptor) -> grpc.RpcMethodHandler:
         method = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower())
-        return grpc.unary_unary_rpc_method_handler(_from_bytes_to_bytes(declared, method))
+        return handler_of(declared, method)
 
     async def record_interactions(
         self, request: personalization_pb.RecordInteractionsRequest, deadline: float
@@ -118,16 +114,26 @@ class Service:
         self, request: customer_pb.GetCustomerRequest, deadline: float
     ) -> customer_pb.GetCustomerResponse:
         """What is held on-line."""
-        ids = request.customer_id or None, request.anonymous_id or None
-        door = self._door()
-        door.note(check_customer(*ids))
-        door.close()
+        key = self._customer_key(request)
         try:
-            history = await self._memory.read(customer_key(*ids), deadline=deadline)
+            history = await self._memory.read(key, deadline=deadline)
         except BatchError as failure:
             raise UnavailableError("the features cannot be read now: try again") from failure
         items = self._memory.catalog.by_hash
         return customer_reply(held_interactions(history, self._memory.vocabulary, items))
+
+    async def erase_customer(
+        self, request: customer_pb.EraseCustomerRequest, deadline: float
+    ) -> customer_pb.EraseCustomerResponse:
+        """On-line and at the door at once; log, history and files follow."""
+        return erasure_reply(await self._customers.erase(self._customer_key(request)))
+
+    async def export_customer(
+        self, request: customer_pb.ExportCustomerRequest, deadline: float
+    ) -> AsyncGenerator[customer_pb.ExportCustomerResponse, None]:
+        """Everything that is held."""
+        for line in await self._customers.export(self._customer_key(request)):
+            yield customer_pb.ExportCustomerResponse(line=line)
 
     async def upsert_items(
         self, request: catalog_pb.UpsertItemsRequest, deadline: float
@@ -190,49 +196,11 @@ class Service:
         )
 
     def _door(self) -> Door:
-        return Door(self._memory.vocabulary, datetime.now(UTC))
+        return Door(self._memory.vocabulary, datetime.now(UTC), self._memory.erasures)
 
-
-def _from_bytes_to_bytes(
-    declared: MethodDescriptor, method: Method
-) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
-    """The boundary: decodes, sets the deadline, and turns what goes wrong into a status."""
-    request_type = GetMessageClass(declared.input_type)
-
-    async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        try:
-            deadline = _deadline(context)
-            async with asyncio.timeout_at(deadline):
-                reply = await method(_decoded(request_type, data), deadline)
-            return reply.SerializeToString()
-        except TimeoutError:
-            error: ServingError = DeadlineError("the answer would have come after the deadline")
-        except ServingError as refusal:
-            error = refusal
-        except Exception:  # the RPC boundary: nothing internal leaves
-            error_id = uuid.uuid4().hex
-            logger.exception("%s failed; error id %s", declared.full_name, error_id)
-            text = f"internal error; the server's log tells more under the id {error_id}"
-            await context.abort(grpc.StatusCode.INTERNAL, text)
-        try:
-            await context.abort(code_of(error), str(error), trailers_of(error))
-        except grpc.aio.InternalError:  # the caller has left: its deadline passed as well
-            logger.debug("%s: nobody waits for %s", declared.full_name, code_of(error))
-        return b""
-
-    return answer
-
-
-def _decoded(request_type: type[Message], data: bytes) -> Message:
-    try:
-        return request_type.FromString(data)
-    except DecodeError:
-        name = request_type.DESCRIPTOR.full_name
-        found = Violation("request", f"{len(data)} bytes", f"must be a serialized {name}")
-        raise InvalidError([found]) from None
-
-
-def _deadline(context: grpc.aio.ServicerContext) -> float:
-    remaining = context.time_remaining()
-    limit = LONGEST_CALL_S if remaining is None else min(remaining, LONGEST_CALL_S)
-    return asyncio.get_running_loop().time() + limit
+    def _customer_key(self, request: CustomerRequest) -> str:
+        ids = request.customer_id or None, request.anonymous_id or None
+        door = self._door()
+        door.note(check_customer(*ids))
+        door.close()
+        return customer_key(*ids)

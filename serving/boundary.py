@@ -1,0 +1,103 @@
+"""The boundary of a method: decodes, sets the deadline, and turns what goes wrong into a status.
+
+Requests are decoded here and not by gRPC, which would answer undecodable bytes with UNKNOWN and
+the name of a class of ours.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from features.interaction import Violation
+from serving.errors import DeadlineError, InvalidError, ServingError, code_of, trailers_of
+
+LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
+
+logger = logging.getLogger(__name__)
+Method = Callable[[Any, float], Awaitable[Message]]
+StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
+Work = Callable[[float], Awaitable[bytes]]
+
+
+def handler_of(declared: MethodDescriptor, method: Any) -> grpc.RpcMethodHandler:
+    """What gRPC calls for a method that takes a request and its deadline, in the loop's time."""
+    if declared.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_streaming(declared, method))
+    return grpc.unary_unary_rpc_method_handler(_unary(declared, method))
+
+
+def _unary(
+    declared: MethodDescriptor, method: Method
+) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+    request_type = GetMessageClass(declared.input_type)
+
+    async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def work(deadline: float) -> bytes:
+            return (await method(_decoded(request_type, data), deadline)).SerializeToString()
+
+        return await _guarded(declared, context, work)
+
+    return answer
+
+
+def _streaming(
+    declared: MethodDescriptor, method: StreamingMethod
+) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
+    request_type = GetMessageClass(declared.input_type)
+
+    async def answer(data: bytes, context: grpc.aio.ServicerContext) -> None:
+        async def work(deadline: float) -> bytes:
+            async with aclosing(method(_decoded(request_type, data), deadline)) as replies:
+                async for each in replies:
+                    await context.write(each.SerializeToString())
+            return b""
+
+        await _guarded(declared, context, work)
+
+    return answer
+
+
+async def _guarded(
+    declared: MethodDescriptor, context: grpc.aio.ServicerContext, work: Work
+) -> bytes:
+    try:
+        deadline = _deadline(context)
+        async with asyncio.timeout_at(deadline):
+            return await work(deadline)
+    except TimeoutError:
+        error: ServingError = DeadlineError("the answer would have come after the deadline")
+    except ServingError as refusal:
+        error = refusal
+    except Exception:  # the RPC boundary: nothing internal leaves
+        error_id = uuid.uuid4().hex
+        logger.exception("%s failed; error id %s", declared.full_name, error_id)
+        text = f"internal error; the server's log tells more under the id {error_id}"
+        await context.abort(grpc.StatusCode.INTERNAL, text)
+    try:
+        await context.abort(code_of(error), str(error), trailers_of(error))
+    except grpc.aio.InternalError:  # the caller has left: its deadline passed as well
+        logger.debug("%s: nobody waits for %s", declared.full_name, code_of(error))
+    return b""
+
+
+def _decoded(request_type: type[Message], data: bytes) -> Message:
+    try:
+        return request_type.FromString(data)
+    except DecodeError:
+        name = request_type.DESCRIPTOR.full_name
+        found = Violation("request", f"{len(data)} bytes", f"must be a serialized {name}")
+        raise InvalidError([found]) from None
+
+
+def _deadline(context: grpc.aio.ServicerContext) -> float:
+    remaining = context.time_remaining()
+    limit = LONGEST_CALL_S if remaining is None else min(remaining, LONGEST_CALL_S)
+    return asyncio.get_running_loop().time() + limit

@@ -1,0 +1,81 @@
+"""Customers' own affairs: erasure and export, as the event loop sees them.
+
+Looking a customer up in the log and the history takes long: it has a thread and a log of its own.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from features.consent import consent_of
+from features.customer_history import CustomerHistory, read_customer
+from features.export import Online, export_lines
+from features.forgetting import NEXT_TRAINING, ONLINE, SWEEP, Receipt, erasure_tick
+from features.held import held_interactions
+from features.log import Log, LogError, open_log
+from features.record import moment
+from features.settings import FeatureSettings, Home
+from serving.errors import UnavailableError
+from serving.memory import Memory
+
+T = TypeVar("T")
+TRY_AGAIN = "the customer cannot be looked up now: try again"
+
+
+class Customers:
+    """Erases and exports. Raises UnavailableError."""
+
+    def __init__(self, memory: Memory, settings: FeatureSettings) -> None:
+        """Opens a log of its own when it is first needed."""
+        self._memory = memory
+        self._settings = settings
+        self._thread = ThreadPoolExecutor(1, "customers")
+        self._log: Log | None = None
+
+    async def erase(self, customer_key: str) -> Receipt:
+        """First whoever is named, then the devices that are found to belong to them."""
+        known = await self._memory.read_known(customer_key)
+        erased = erasure_tick(datetime.now(UTC), known.history)
+        receipt = Receipt(moment(erased), remaining=[SWEEP, NEXT_TRAINING])
+        await self._erase([customer_key], erased, receipt)
+        devices = (await self._look_up(customer_key)).keys[1:]
+        await self._erase(devices, erased, receipt)
+        receipt.device_count = len(devices)
+        return receipt
+
+    async def _erase(self, customer_keys: list[str], erased: int, receipt: Receipt) -> None:
+        """The tombstones first: nothing may come back once the online store is empty."""
+        await self._memory.note_erasure(customer_keys, erased)
+        receipt.removed[ONLINE] += await self._memory.erase(customer_keys, erased)
+
+    async def export(self, customer_key: str) -> Iterator[str]:
+        """The lines of features.export."""
+        history = await self._look_up(customer_key)
+        vocabulary, items = self._memory.vocabulary, self._memory.catalog.by_hash
+        known = await self._memory.read_known(customer_key)
+        held = tuple(held_interactions(known.history, vocabulary, items))
+        online = Online(held, consent_of(known.consent, vocabulary))
+        return export_lines(history, online, now=datetime.now(UTC))
+
+    async def _look_up(self, customer_key: str) -> CustomerHistory:
+        root = Home(self._settings.home).history
+        return await self._in_thread(lambda: read_customer(self._opened(), root, customer_key))
+
+    def _opened(self) -> Log:
+        if self._log is None:
+            self._log = open_log(self._settings)
+        return self._log
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        except (LogError, OSError) as error:
+            raise UnavailableError(TRY_AGAIN) from error
+
+    async def close(self) -> None:
+        """Finishes what it does, then closes the log."""
+        self._thread.shutdown()
+        if self._log is not None:
+            self._log.close()
