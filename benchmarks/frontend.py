@@ -1,6 +1,7 @@
 """A channel frontend: the API as its developers call it, over gRPC."""
 
 import itertools
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from interplay.v1.personalization_service_pb2 import (
 DECIDE = "/interplay.v1.PersonalizationService/DecideInteraction"
 RECORD = "/interplay.v1.PersonalizationService/RecordInteractions"
 TIMEOUT_S = 5.0
+APART_NS = 10_000_000  # what is less than 4 ms apart has no order
 
 
 class Frontend:
@@ -39,7 +41,8 @@ class Frontend:
     def record(self, customer_id: str, channel: str, types: Sequence[str], item_id: str) -> None:
         """The customer did these things with an item, in this channel, now."""
         request = RecordInteractionsRequest()
-        for type_ in types:
+        began_ns = time.time_ns()
+        for place, type_ in enumerate(types):
             interaction = Interaction(
                 source="frontend",
                 interaction_id=f"{self._visit}-{next(self._numbers)}",
@@ -49,7 +52,7 @@ class Frontend:
                 channel=channel,
                 item_id=item_id,
             )
-            interaction.event_time.GetCurrentTime()
+            interaction.event_time.FromNanoseconds(began_ns + place * APART_NS)
             request.interactions.append(interaction)
         self._personalization.RecordInteractions(request, timeout=TIMEOUT_S)
 
