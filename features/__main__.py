@@ -98,6 +98,25 @@ def drain_command(**settings: Any) -> None:
     click.echo(f"drained {drained:,} interactions into the history")
 
 
+@main.command("measure")
+@click.option("--again", is_flag=True, help="also the days there are, as after an import")
+@options(FeatureSettings)
+def measure_command(again: bool, **settings: Any) -> None:
+    """Writes daily snapshots of the items' measures, and the newest to the online store."""
+    from features.item_measures import newest_snapshot, snapshot_items
+    from features.store import OnlineFeatures
+
+    chosen = FeatureSettings(**settings)
+    home, today, count = Home(chosen.home), datetime.now(UTC).date(), 0
+    with counting("measuring items") as progress:
+        days = snapshot_items(home, today=today, again=again, progress=progress)
+        online = OnlineFeatures(chosen)
+        for rows in newest_snapshot(home):
+            online.write_item_measures(rows)
+            count += len(rows)
+    click.echo(f"measured {days:,} days; {count:,} items in the online store")
+
+
 @main.command("read")
 @click.argument("customer")
 @options(FeatureSettings)

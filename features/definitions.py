@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from pathlib import Path
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource
@@ -125,7 +124,7 @@ def _measures(settings: FeatureSettings, history: FeatureView) -> OnDemandFeatur
     return OnDemandFeatureView(
         name="measures",
         description="Counts, rates, recency and money of a customer: see features.measures",
-        sources=[history, RequestSource("moment", schema=[Field(name=NOW, dtype=Int64)])],
+        sources=[history, RequestSource(name="moment", schema=[Field(name=NOW, dtype=Int64)])],
         schema=[Field(name=name, dtype=Float64) for name in names],
         feature_transformation=PythonTransformation(
             lambda inputs: measure_columns(inputs, str(vocabulary), limit), text

@@ -24,6 +24,21 @@ class Home:
         return self.path / "history"
 
     @cached_property
+    def windows(self) -> Path:
+        """Customers' packed histories at moments that were asked for, for Feast's offline store."""
+        return self.path / "windows"
+
+    @cached_property
+    def item_measures(self) -> Path:
+        """Daily snapshots of what items have done, a Parquet file a day."""
+        return self.path / "item-measures"
+
+    @cached_property
+    def decisions(self) -> Path:
+        """The features of sampled decisions, as they were (SQLite)."""
+        return self.path / "decisions.db"
+
+    @cached_property
     def items(self) -> Path:
         """Imported or simulated items, as Parquet parts."""
         return self.path / "items"
@@ -84,6 +99,7 @@ class FeatureSettings:
     vocabulary: Annotated[Path, "TOML file of interaction types and channels"] = DEFAULT_PATH
     max_records: Annotated[int, "interactions kept online for each customer"] = 100
     log_url: Annotated[str, "NATS JetStream that is the log, nats://HOST:4222; else SQLite"] = ""
+    log_replicas: Annotated[int, "NATS servers that keep each interaction, once created"] = 1
     online_url: Annotated[
         str, "Redis that keeps what is online, redis://HOST:6379; else SQLite"
     ] = ""

@@ -1,10 +1,12 @@
 """The online features through Feast: what serving reads and writes."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+import pyarrow as pa
 from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
 from feast.infra.provider import get_provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -13,6 +15,7 @@ from feast.repo_config import RegistryConfig
 
 from features.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
 from features.item import Item
+from features.item_measures import ITEM_MEASURES
 from features.online import Row
 from features.online_sqlite import HistorySqliteOnlineStore, HistorySqliteOnlineStoreConfig
 from features.settings import FeatureSettings, Home
@@ -37,7 +40,10 @@ class OnlineFeatures:
         self._config = _config(Home(settings.home))
         self._feast = FeatureStore(config=self._config)
         views = definitions(settings)
-        self._feast.apply(views.all)
+        with warnings.catch_warnings():
+            # Of on-demand views, which Feast calls experimental.
+            warnings.filterwarnings("ignore", "On demand feature view", RuntimeWarning)
+            self._feast.apply(views.all)
         self._views = views
         self._provider = get_provider(self._config)
         self._store = cast(HistorySqliteOnlineStore, self._provider.online_store)
@@ -86,6 +92,33 @@ class OnlineFeatures:
         """Writes items; an item that is there is replaced whole."""
         rows = [_values_of(each) for each in items]
         self._write(self._views.item, "item_id", [each.item_id for each in items], rows)
+
+    @property
+    def feast(self) -> FeatureStore:
+        """Feast's own store, for whatever else it can be asked: features of the past, measures."""
+        return self._feast
+
+    def write_item_measures(self, snapshot: pa.Table) -> None:
+        """Writes rows of a snapshot of features.item_measures; replaces what the items had."""
+        columns = zip(*(snapshot[name].to_pylist() for name in ITEM_MEASURES), strict=True)
+        rows = [
+            {name: Value(double_val=value) for name, value in zip(ITEM_MEASURES, each, strict=True)}
+            for each in columns
+        ]
+        item_ids = snapshot["item_id"].to_pylist()
+        self._write(self._views.item_measures, "item_id", item_ids, rows)
+
+    def read_item_measures(self, item_ids: Sequence[str]) -> list[dict[str, float] | None]:
+        """The newest measures of each item, by name; None where none are held."""
+        features = [f"item-measures:{name}" for name in ITEM_MEASURES]
+        columns = self._read(features, "item_id", item_ids)
+        rows = zip(*(columns[name] for name in ITEM_MEASURES), strict=True)
+        return [
+            {n: v.double_val for n, v in zip(ITEM_MEASURES, row, strict=True)}
+            if row[0].HasField("double_val")
+            else None
+            for row in rows
+        ]
 
     def _write(
         self, view: FeatureView, join_key: str, keys: Iterable[str], rows: list[dict[str, Value]]
