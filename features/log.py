@@ -5,7 +5,7 @@ tail. Embedded it is a SQLite file in the home, grown up a NATS JetStream stream
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from features.interaction import Interaction
@@ -17,12 +17,25 @@ class LogError(RuntimeError):
     """The log could not be written or read; nothing of the call was acknowledged."""
 
 
+class TooLargeError(LogError):
+    """One call's interactions are larger than the log takes at once; nothing was written."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        """Names both sizes."""
+        super().__init__(
+            f"the interactions are {size_bytes:,} bytes; the log takes {limit_bytes:,} at once: "
+            "write fewer in a call, or raise max_payload of the NATS server"
+        )
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of one call's interactions."""
+    """What became of one call's interactions, and where in the log those accepted stand."""
 
     accepted_count: int
     duplicate_count: int
+    position: int = field(default=0, compare=False)  # of the newest; 0 where none was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +46,42 @@ class Entry:
     interaction: Interaction
 
 
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """An item that was written or deleted, as it stands now; None where it is gone."""
+
+    position: int
+    item_id: str
+    item: Item | None
+
+
 class Log(Protocol):
     """An open log. One thread at a time; any number of processes. All methods raise LogError."""
 
     log_id: str  # changes when the log is lost and begun anew
+    embedded: bool  # a file beside us, that knows every id it holds and is read in microseconds
 
     def append(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
-        """Writes the interactions of several calls durably, all or none.
+        """Writes the interactions of several calls durably; each call's all or none.
 
-        An interaction whose (source, interaction_id) the log is known to hold is left alone and
-        counted as a duplicate.
+        What stands twice in these batches is written once; an embedded log leaves alone whatever
+        it holds. The rest are duplicates. Raises TooLargeError before it writes anything.
         """
 
     def read(self, *, after: int, limit: int) -> list[Entry]:
         """About `limit` entries behind position `after`, in order and by whole messages."""
 
+    def read_at(self, positions: Sequence[int]) -> list[Entry]:
+        """The entries at these positions, in order; what was removed is passed over."""
+
     def last_position(self) -> int:
         """The position of the newest entry; 0 for an empty log."""
 
     def upsert_items(self, items: Sequence[Item], *, part: str | None = None) -> None:
-        """Writes items durably; `part` remembers where imported ones came from."""
+        """Writes items durably; `part` remembers where imported ones came from.
+
+        On an error some may have been written: writing again is harmless.
+        """
 
     def delete_items(self, item_ids: Sequence[str]) -> list[str]:
         """Deletes items durably; gives the ids that the catalog held."""
@@ -63,8 +92,11 @@ class Log(Protocol):
     def items(self) -> Iterator[Item]:
         """The whole catalog, in the order of item ids."""
 
-    def changed_items(self, *, after: int, limit: int) -> list[tuple[int, str]]:
-        """Up to `limit` items written or deleted behind position `after`: position and item id."""
+    def changed_items(self, *, after: int, limit: int) -> list[ItemChange]:
+        """Up to `limit` items written or deleted behind position `after`, in order."""
+
+    def last_item_change(self) -> int:
+        """The position of the newest change of an item; 0 where there is none."""
 
     def loaded_parts(self) -> set[str]:
         """The names given to upsert_items as `part`."""
@@ -111,7 +143,7 @@ def open_log(settings: FeatureSettings) -> Log:
     if settings.log_url:
         from features.log_nats import NatsLog  # its client is not for embedded use
 
-        return NatsLog(settings.log_url)
+        return NatsLog(settings.log_url, replicas=settings.log_replicas)
     from features.log_sqlite import SqliteLog  # which imports this module
 
     return SqliteLog(Home(settings.home).log)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from features.interaction import SCHEMA, Interaction
 from features.item import ITEM_SCHEMA, Item
-from features.log import Appended, Entry, LogError
+from features.log import Appended, Entry, ItemChange, LogError
 from features.record import EPOCH
 
 BUSY_TIMEOUT_S = 5.0
@@ -39,6 +39,7 @@ INSERT = (
     f"VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))}) "
     "ON CONFLICT (source, interaction_id) DO NOTHING"
 )
+SELECT = f"SELECT log_position, {', '.join(SCHEMA.names)} FROM interactions"
 UPSERT_ITEM = f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * len(ITEM_SCHEMA.names))})"
 NOTE_CHANGE = "INSERT OR REPLACE INTO item_changes (item_id) VALUES (?)"
 
@@ -56,6 +57,8 @@ ENTRIES_A_REWRITE = 5000  # judged between two transactions: other writers do no
 
 class SqliteLog:
     """An open log (features.log.Log). One thread at a time; any number of processes."""
+
+    embedded = True
 
     def __init__(self, path: Path) -> None:
         """Opens the log and creates it where there is none; raises LogError."""
@@ -94,15 +97,22 @@ class SqliteLog:
         before = self._database.total_changes
         self._database.executemany(INSERT, (_row_of(each, accept_time) for each in batch))
         accepted = self._database.total_changes - before
-        return Appended(accepted, len(batch) - accepted)
+        position = self.last_position() if accepted else 0
+        return Appended(accepted, len(batch) - accepted, position)
 
     def read(self, *, after: int, limit: int) -> list[Entry]:
         """Up to `limit` entries behind position `after`, in order."""
-        rows = self._database.execute(
-            f"SELECT log_position, {', '.join(SCHEMA.names)} FROM interactions "
-            "WHERE log_position > ? ORDER BY log_position LIMIT ?",
-            (after, limit),
-        )
+        query = f"{SELECT} WHERE log_position > ? ORDER BY log_position LIMIT ?"
+        return self._entries(query, (after, limit))
+
+    def read_at(self, positions: Sequence[int]) -> list[Entry]:
+        """The entries at these positions, in order; what was removed is passed over."""
+        marks = ", ".join("?" * len(positions))
+        query = f"{SELECT} WHERE log_position IN ({marks}) ORDER BY log_position"
+        return self._entries(query, positions)
+
+    def _entries(self, query: str, values: Sequence[int]) -> list[Entry]:
+        rows = self._database.execute(query, values)
         return [Entry(row[0], _interaction_of(row[1:])) for row in rows]
 
     def last_position(self) -> int:
@@ -137,13 +147,19 @@ class SqliteLog:
         """The whole catalog, in the order of item ids."""
         return map(_item_of, self._database.execute("SELECT * FROM items ORDER BY item_id"))
 
-    def changed_items(self, *, after: int, limit: int) -> list[tuple[int, str]]:
-        """Up to `limit` items written or deleted behind position `after`: position and item id."""
-        return self._database.execute(
-            "SELECT position, item_id FROM item_changes WHERE position > ? "
-            "ORDER BY position LIMIT ?",
+    def changed_items(self, *, after: int, limit: int) -> list[ItemChange]:
+        """Up to `limit` items written or deleted behind position `after`, in order."""
+        rows = self._database.execute(
+            "SELECT position, item_changes.item_id, items.* FROM item_changes "
+            "LEFT JOIN items USING (item_id) WHERE position > ? ORDER BY position LIMIT ?",
             (after, limit),
-        ).fetchall()
+        )
+        return [ItemChange(row[0], row[1], _item_of(row[2:]) if row[2] else None) for row in rows]
+
+    def last_item_change(self) -> int:
+        """The position of the newest change of an item; 0 where there is none."""
+        newest = self._database.execute("SELECT max(position) FROM item_changes").fetchone()[0]
+        return newest or 0
 
     def loaded_parts(self) -> set[str]:
         """The names given to upsert_items as `part`."""

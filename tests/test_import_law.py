@@ -25,7 +25,7 @@ ONLY_IN = {
         "features/online_sqlite.py",
         "features/store.py",
     },
-    "nats": {"features/log_nats.py"},
+    "nats": {"features/jetstream.py"},
     "redis": {"features/online_redis.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py"},
     "onnxruntime": {"serving/scorer.py", "training/export.py"},
