@@ -1,6 +1,5 @@
 """The import: a reading becomes history, items and a reject file, and nothing is lost silently."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.catalog_parts import write_items
-from features.history import without_known, write_part
+from features.history import append
 from features.interaction import ANONYMOUS, SCHEMA, Violation
 from features.item import Item, check_item
 from features.readers.reading import Chunk, Reading
@@ -66,8 +65,7 @@ def import_reading(
             for chunk in _telling(reading.chunks, progress)
         )
         for part in _parts(chunks):
-            fresh = without_known(home.history, part)
-            summary.accepted += write_part(home.history, fresh, part=_part_name(fresh))
+            summary.accepted += append(home.history, part, kind="import")
         _import_items(reading.items(), home, rejects, summary)
         summary.reasons = rejects.reasons
         summary.reject_file = rejects.path if rejects.reasons else None
@@ -130,13 +128,6 @@ def _parts(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
             yield pa.concat_tables(held)
             held = []
     yield pa.concat_tables([SCHEMA.empty_table(), *held])
-
-
-def _part_name(table: pa.Table) -> str:
-    """The same rows have the same name, so that two imports of one file at once write one."""
-    names = zip(table["source"].to_pylist(), table["interaction_id"].to_pylist(), strict=True)
-    digest = hashlib.sha256(repr(list(names)).encode())
-    return f"import-{digest.hexdigest()[:16]}"
 
 
 def _import_items(items: pa.Table, home: Home, rejects: RejectFile, summary: Summary) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from features.readers import complete_journey, online_retail, tabular, tmall
+from features.readers import complete_journey, events, online_retail, tabular, tmall
 from features.readers.mapping import FieldMapping
 from features.readers.reading import Reading, UnreadableSourceError
 from features.vocabulary import Vocabulary
@@ -13,7 +13,7 @@ KNOWN = {
     "complete-journey": (complete_journey.read, complete_journey.MARK),
 }
 """Formats of one data set each: how it is read, and the file that gives it away."""
-FORMATS = (*KNOWN, *tabular.SUFFIXES)
+FORMATS = (*KNOWN, *tabular.SUFFIXES, *events.CONVERTERS)
 
 
 def open_source(
@@ -28,11 +28,14 @@ def open_source(
     if not path.exists():
         raise UnreadableSourceError(f"{path} does not exist")
     name = format or guess(path)
+    own_name = source or path.name.split(".")[0] or name
+    if name in events.CONVERTERS:
+        return events.read(path, format=name, source=own_name, mapping=mapping)
     if name not in KNOWN:
         return tabular.read(
             path,
             format=name,
-            source=source or path.name.split(".")[0] or name,
+            source=own_name,
             mapping=mapping,
             vocabulary=vocabulary,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from features.rejects import Reject
 
 DELIMITERS = ",;\t|"
 Row = dict[str, str | None]
+Content = dict[str, Any]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,17 @@ class RawRows:
 
 def read_raw(file: Path, format: str) -> Iterator[RawRows]:
     """All rows of a file; raises UnreadableSourceError where the file itself is broken."""
+    yield from _readable(file, format, READERS[format](file))
+
+
+def read_objects(file: Path) -> Iterator[Content | BrokenRow]:
+    """The JSON object of each line; raises UnreadableSourceError where the file is broken."""
+    yield from _readable(file, "jsonl", _json_lines(file))
+
+
+def _readable(file: Path, format: str, found: Iterator[Found]) -> Iterator[Found]:
     try:
-        yield from READERS[format](file)
+        yield from found
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise UnreadableSourceError(f"{file} cannot be read as {format}: {error}") from error
 
@@ -92,21 +103,28 @@ def _csv_rows(reader: Any, names: list[str]) -> Iterator[Row | BrokenRow]:
 
 
 def _jsonl(file: Path) -> Iterator[RawRows]:
+    found = _json_lines(file)
+    yield from _in_chunks(
+        file, (each if isinstance(each, BrokenRow) else dict(_flat(each, "")) for each in found)
+    )
+
+
+def _json_lines(file: Path) -> Iterator[Content | BrokenRow]:
     with _open(file) as lines:
-        yield from _in_chunks(file, (_json_row(line) for line in lines if line.strip()))
+        yield from (_json_object(line) for line in lines if line.strip())
 
 
-def _json_row(line: str) -> Row | BrokenRow:
+def _json_object(line: str) -> Content | BrokenRow:
     try:
         content = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return BrokenRow(line, f"must be JSON: {error}")
     if not isinstance(content, dict):
         return BrokenRow(line, "must be a JSON object")
-    return dict(_flat(content, ""))
+    return content
 
 
-def _flat(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, str | None]]:
+def _flat(content: Content, prefix: str) -> Iterator[tuple[str, str | None]]:
     for key, value in content.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")

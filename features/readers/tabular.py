@@ -39,13 +39,14 @@ def read(
     path: Path, *, format: str, source: str, mapping: FieldMapping, vocabulary: Vocabulary
 ) -> Reading:
     """The file, or all files of the format in the folder, in the order of their names."""
-    files = [path] if path.is_file() else _files(path, format)
+    files = [path] if path.is_file() else files_in(path, format)
     translation = Translation(source, mapping, vocabulary)
     chunks = chain.from_iterable(translation.chunks(file, format) for file in files)
     return Reading(source, path, chunks, translation.items, row_count(files, format))
 
 
-def _files(folder: Path, format: str) -> list[Path]:
+def files_in(folder: Path, format: str) -> list[Path]:
+    """All files of the format in a folder, in the order of their names."""
     files = sorted(each for each in folder.iterdir() if each.name.endswith(SUFFIXES[format]))
     if not files:
         raise UnreadableSourceError(f"{folder} has no file named *{' or *'.join(SUFFIXES[format])}")

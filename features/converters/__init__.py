@@ -1,0 +1,1 @@
+"""How other systems' events become interactions: one module a format, each a pure function."""
