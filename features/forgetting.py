@@ -17,17 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.erasure import Erasures, erased_name
+from features.erasure import NO_ERASURES, Erasures, erased_name
 from features.interaction import ANONYMOUS, Interaction
-from features.log import Log
+from features.log import Log, open_log
 from features.pruning import Pruned, prune_files, prune_history
 from features.record import RECORD, tick, unpack
 from features.scrubbing import scrub
-from features.settings import Home
+from features.settings import FeatureSettings, Home
 
 SHORTEST_CLEAR_ID = 4  # characters: whatever is shorter stands in any file by chance
 ONLINE = "online store"
-SWEEP = "log, history and files: python -m features erase --pending"
+SWEEP_COMMAND = "features erase --pending"
+SWEEP = f"log, history and files: python -m {SWEEP_COMMAND}"
 NEXT_TRAINING = "models trained so far hold no ids, but have seen the customer: train again"
 
 
@@ -94,20 +95,30 @@ def note(log: Log, customer_keys: Iterable[str], erased: int) -> Erasures:
     return Erasures(log.erasures())
 
 
+def read_erasures(settings: FeatureSettings) -> Erasures:
+    """All tombstones; none where there is no log yet."""
+    if not settings.log_url and not Home(settings.home).log.exists():
+        return NO_ERASURES
+    with open_log(settings) as log:
+        return Erasures(log.erasures())
+
+
 def sweep(
     home: Home,
     log: Log,
     erasures: Erasures,
     receipt: Receipt,
     *,
+    customer_keys: Iterable[str] = (),
     progress: Callable[[int], None] = lambda count: None,
-) -> None:
+) -> set[str]:
     """Takes what the tombstones cover out of the log, the history and the side files.
 
-    Cut off at any moment, it is simply done again. The ids are known from the rows: the tombstones
-    do not tell them.
+    Cut off at any moment, it is simply done again. Who it is stands in the rows: the tombstones do
+    not tell. `customer_keys` are those that are known, rows or not; gives all that it came upon.
     """
-    found = _Found(erasures)
+    found = _Found(erasures, keys=set(customer_keys))
+    found.ids |= {each.removeprefix(ANONYMOUS) for each in found.keys}
     receipt.removed["log"] += log.rewrite(found.kept, progress=progress)
     pruned = prune_history(home.history, found.kept_rows, progress=progress)
     _count(receipt, "history", pruned)
@@ -119,9 +130,8 @@ def sweep(
     for path in (home.log, home.online, home.decisions):
         clear = {each for each in found.ids if len(each) >= SHORTEST_CLEAR_ID}
         if not scrub(path, clear):
-            receipt.remaining.append(f"{path.name} could not be cleaned: erase --pending again")
-    if NEXT_TRAINING not in receipt.remaining:
-        receipt.remaining.append(NEXT_TRAINING)
+            receipt.remaining.append(f"traces in {path.name}: python -m {SWEEP_COMMAND} again")
+    return found.keys
 
 
 def _count(receipt: Receipt, place: str, pruned: Pruned) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.history import write_whole
+from features.history import COMPACTED, files, write_whole, writing
 
 JUDGED = ["customer_id", "anonymous_id", "type", "event_time"]  # enough to see if a part changes
 KeptRows = Callable[[pa.Table], pa.Table]
@@ -26,15 +26,19 @@ class Pruned:
 def prune_history(
     root: Path, kept_rows: KeptRows, *, progress: Callable[[int], None] = lambda count: None
 ) -> Pruned:
-    """Rewrites or drops each part that holds rows which are not kept; tells `progress` the files.
+    """Rewrites or drops each file that holds rows which are not kept; tells `progress` the files.
 
-    A file appears whole or not at all, so that whoever reads sees the old rows or the new ones.
-    Cut off at any moment, it is simply done again.
+    Whoever reads meanwhile sees a file with the old rows or with the new ones. Other writers wait.
+    Files that a compaction has replaced go first: they count again once the compacted one is
+    dropped. Cut off at any moment, it is simply done again.
     """
     total = Pruned()
-    for path in sorted(root.glob("date=*/*.parquet")):
-        total = _sum(total, _prune(path, kept_rows, JUDGED))
-        progress(1)
+    with writing(root):
+        for unfinished in root.glob("date=*/*.unfinished"):  # nobody writes now: a killed writer's
+            unfinished.unlink()
+        for path in sorted(files(root), key=lambda each: each.suffix == COMPACTED):
+            total = _sum(total, _prune(path, kept_rows, JUDGED))
+            progress(1)
     return total
 
 
