@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from features.catalog import drain_items
+from features.erasure import Erasures
 from features.history import append, as_table
 from features.log import Log, open_log
 from features.settings import FeatureSettings, Home
@@ -28,7 +29,9 @@ def drain(
 def _drain_interactions(root: Path, log: Log, progress: Callable[[int], None]) -> int:
     count, position = 0, log.drained_position()
     while entries := log.read(after=position, limit=ENTRIES_A_PART):
-        count += append(root, as_table([each.interaction for each in entries]), kind="log")
+        rows = as_table([each.interaction for each in entries])
+        kept = Erasures(log.erasures()).kept_rows(rows)  # the log may not be swept yet
+        count += append(root, kept, kind="log")
         position = entries[-1].position
         log.note_drained(position)
         progress(len(entries))

@@ -7,6 +7,7 @@ later is a new customer: interactions after the erasure are kept.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import blake2b
 
 import numpy as np
@@ -46,7 +47,7 @@ class Erasures:
         for name, key in _keys_of(interaction).items():
             erased = self.tick_of(key)
             if erased is not None and tick(interaction.event_time) <= erased:
-                return _refusal(name, interaction, erased)
+                return _refusal(name, interaction.event_time, erased)
         return None
 
     def kept(self, interaction: Interaction) -> Interaction | None:
@@ -63,11 +64,7 @@ class Erasures:
 
     def kept_rows(self, rows: pa.Table) -> pa.Table:
         """The same for rows of SCHEMA; gives `rows` itself if all of them are kept whole."""
-        if not self.tick_by_name or not len(rows):
-            return rows
-        ticks = rows["event_time"].cast(pa.int64()).to_numpy() * TICKS_PER_SECOND // 1_000_000
-        known = self._erased_at(rows["customer_id"], "") >= ticks
-        device = self._erased_at(rows["anonymous_id"], ANONYMOUS) >= ticks
+        known, device = self._covered_rows(rows)
         if not (known | device).any():
             return rows
         named = np.asarray(pc.fill_null(pc.not_equal(rows["customer_id"], ""), False))
@@ -75,6 +72,25 @@ class Erasures:
         without = pc.if_else(pa.array(~device), rows["anonymous_id"], pa.scalar(None, pa.string()))
         cleared = rows.set_column(place, rows.schema.field(place), without)
         return cleared.filter(pa.array(~known & (named | ~device)))
+
+    def violations(self, rows: pa.Table) -> dict[int, Violation]:
+        """Why rows of SCHEMA may not enter, by their place in the table."""
+        known, device = self._covered_rows(rows)
+        found = {}
+        for place in np.flatnonzero(known | device).tolist():
+            name, prefix = ("customer_id", "") if known[place] else ("anonymous_id", ANONYMOUS)
+            erased = self.tick_by_name[erased_name(prefix + rows[name][place].as_py())]
+            found[place] = _refusal(name, rows["event_time"][place].as_py(), erased)
+        return found
+
+    def _covered_rows(self, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows of SCHEMA are of an erased customer, and which name an erased device."""
+        if not self.tick_by_name or not len(rows):
+            return np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+        event_us = pc.fill_null(rows["event_time"].cast(pa.int64()), 0).to_numpy()
+        ticks = event_us * TICKS_PER_SECOND // 1_000_000
+        known = self._erased_at(rows["customer_id"], "") >= ticks
+        return known, self._erased_at(rows["anonymous_id"], ANONYMOUS) >= ticks
 
     def covered(self, ids: Iterable[str | None], prefix: str = "") -> set[str]:
         """Those of these ids that were erased, ever; `prefix` makes an id a customer key."""
@@ -101,7 +117,7 @@ def _keys_of(interaction: Interaction) -> dict[str, str]:
     return keys
 
 
-def _refusal(name: str, interaction: Interaction, erased: int) -> Violation:
+def _refusal(name: str, event_time: datetime | None, erased: int) -> Violation:
     rule = f"was erased at {moment(erased).isoformat()}; only interactions after that are kept"
-    value = f"{WITHOUT_ID}, with event_time {interaction.event_time.isoformat()}"
+    value = f"{WITHOUT_ID}, with event_time {event_time.isoformat() if event_time else None}"
     return Violation(name, value, rule)

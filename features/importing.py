@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.catalog_parts import write_items
+from features.erasure import NO_ERASURES, Erasures
 from features.history import append
 from features.interaction import ANONYMOUS, SCHEMA, Violation
 from features.item import Item, check_item
@@ -46,12 +47,22 @@ class Summary:
         return self.read - self.accepted - self.rejected
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides whether a row may enter."""
+
+    vocabulary: Vocabulary
+    now: datetime
+    erasures: Erasures
+
+
 def import_reading(
     reading: Reading,
     home: Home,
     *,
     vocabulary: Vocabulary,
     now: datetime,
+    erasures: Erasures = NO_ERASURES,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Summary:
     """Writes what a reading gives to history, items and a reject file; tells `progress` the rows.
@@ -61,7 +72,7 @@ def import_reading(
     summary = Summary()
     with RejectFile(home.rejects, _reject_name(reading)) as rejects:
         chunks = (
-            _lawful(chunk, rejects, summary, vocabulary=vocabulary, now=now)
+            _lawful(chunk, rejects, summary, Rules(vocabulary, now, erasures))
             for chunk in _telling(reading.chunks, progress)
         )
         for part in _parts(chunks):
@@ -84,11 +95,11 @@ def _telling(chunks: Iterable[Chunk], progress: Callable[[int], None]) -> Iterat
         progress(len(chunk.interactions) + chunk.untranslated)
 
 
-def _lawful(
-    chunk: Chunk, rejects: RejectFile, summary: Summary, *, vocabulary: Vocabulary, now: datetime
-) -> pa.Table:
+def _lawful(chunk: Chunk, rejects: RejectFile, summary: Summary, rules: Rules) -> pa.Table:
     """The interactions that may enter; notes the others as rejects, and counts all."""
-    broken = violations(chunk.interactions, vocabulary=vocabulary, now=now)
+    broken = violations(chunk.interactions, vocabulary=rules.vocabulary, now=rules.now)
+    erased = rules.erasures.violations(chunk.interactions)
+    broken |= {place: [refused] for place, refused in erased.items()}  # which do not hold the id
     rejects.add(chunk.rejects)
     for place, rules in broken.items():
         row = int(chunk.rows[place])

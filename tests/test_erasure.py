@@ -78,6 +78,8 @@ def test_rows_and_interactions_are_judged_alike(some: list[Interaction]) -> None
     kept = ERASURES.kept_rows(rows)
     assert kept == table_of(expected)
     assert (kept is rows) == (some == expected)
+    refused = {at: why for at, each in enumerate(some) if (why := ERASURES.violation(each))}
+    assert ERASURES.violations(rows) == refused
 
 
 def held(home: Home, log: SqliteLog) -> list[str]:
