@@ -8,16 +8,15 @@ from typing import cast
 
 import pyarrow as pa
 from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
-from feast.infra.provider import get_provider
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
-from feast.repo_config import RegistryConfig
+from feast.repo_config import FeastConfigBaseModel, RegistryConfig
 
 from features.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
 from features.item import Item
 from features.item_measures import ITEM_MEASURES
-from features.online import Row
-from features.online_sqlite import HistorySqliteOnlineStore, HistorySqliteOnlineStoreConfig
+from features.online import HistoryStore, MarkedResponse, Row
+from features.online_sqlite import HistorySqliteOnlineStoreConfig
 from features.settings import FeatureSettings, Home
 
 PROJECT = "interplay"
@@ -32,12 +31,28 @@ class Known:
     joined_to: str  # the customer key that an anonymous one is joined to; else empty
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is held of several customers."""
+
+    customers: list[Known]
+    whole: bool  # whether the store held all that it should of the log; else some may be missing
+
+    @property
+    def histories(self) -> list[bytes]:
+        """Each customer's packed records."""
+        return [known.history for known in self.customers]
+
+
 class OnlineFeatures:
-    """Feast, applied and opened. One thread at a time; any number of processes."""
+    """Feast, applied and opened. One thread at a time; any number of processes.
+
+    All methods raise OnlineError where the online store cannot be read or written.
+    """
 
     def __init__(self, settings: FeatureSettings) -> None:
         """Applies the definitions and opens the online store; creates both where missing."""
-        self._config = _config(Home(settings.home))
+        self._config = _config(settings)
         self._feast = FeatureStore(config=self._config)
         views = definitions(settings)
         with warnings.catch_warnings():
@@ -45,16 +60,22 @@ class OnlineFeatures:
             warnings.filterwarnings("ignore", "On demand feature view", RuntimeWarning)
             self._feast.apply(views.all)
         self._views = views
-        self._provider = get_provider(self._config)
-        self._store = cast(HistorySqliteOnlineStore, self._provider.online_store)
+        # Feast's own: one connection, and one circuit breaker, for reads and writes.
+        self._store = cast(HistoryStore, self._feast._get_provider().online_store)
+        self._progress = self._store.progress(self._config)
+
+    def read(self, customer_keys: Sequence[str], *, log_id: str) -> Reading:
+        """What is held of each customer, and whether that is all of what the log holds."""
+        if not customer_keys:
+            return Reading([], self.is_whole(log_id))
+        answer = self._ask(self._views.decision, "customer_key", customer_keys)
+        return Reading(_known_of(_columns(answer)), answer.marks == {log_id})
 
     def read_known(self, customer_keys: Sequence[str]) -> list[Known]:
         """What is held of each customer; empty where nothing is."""
         if not customer_keys:
             return []
-        values = self._read(self._views.decision, "customer_key", customer_keys)
-        columns = zip(values[RECORDS], values[CONSENT], values[JOINED_TO], strict=True)
-        return [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+        return _known_of(self._read(self._views.decision, "customer_key", customer_keys))
 
     def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
         """Each customer's packed records, oldest first; b"" where nothing is held."""
@@ -68,15 +89,27 @@ class OnlineFeatures:
     def _read(
         self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
     ) -> dict[str, list[Value]]:
-        answer = self._feast.get_online_features(features, {join_key: list(keys)}).proto
-        names = answer.metadata.feature_names.val
-        return {name: list(row.values) for name, row in zip(names, answer.results, strict=True)}
+        return _columns(self._ask(features, join_key, keys))
+
+    def _ask(
+        self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
+    ) -> MarkedResponse:
+        answer = self._feast.get_online_features(features, {join_key: list(keys)})
+        return cast(MarkedResponse, answer)
 
     def write_records(self, records: Mapping[str, bytes]) -> None:
         """Merges packed records into the histories of customers, by customer key."""
-        keys, blobs = records.keys(), records.values()
-        rows = [{RECORDS: Value(bytes_val=each)} for each in blobs]
-        self._write(self._views.history, "customer_key", keys, rows)
+        self.merge_records(records)
+
+    def merge_records(self, records: Mapping[str, bytes]) -> dict[str, int]:
+        """As write_records; gives, by customer key, how many records were not held before.
+
+        Records too old to be kept count, as nobody knows better; those of before an erasure do not.
+        """
+        rows = [{RECORDS: Value(bytes_val=each)} for each in records.values()]
+        data = _rows("customer_key", records, rows)
+        counts = self._store.merge(self._config, self._views.history, data)
+        return dict(zip(records, counts, strict=True))
 
     def write_consents(self, records: Mapping[str, bytes]) -> None:
         """Merges records of features.consent into what customers have said, by customer key."""
@@ -125,36 +158,86 @@ class OnlineFeatures:
     ) -> None:
         if not rows:
             return
-        now = datetime.now(UTC)
-        data: list[Row] = [
-            (_entity(join_key, key), row, now, None) for key, row in zip(keys, rows, strict=True)
-        ]
-        self._provider.online_write_batch(self._config, view, data, None)
+        data = _rows(join_key, keys, rows)
+        self._store.online_write_batch(self._config, view, data, None)
 
     def delete_items(self, item_ids: Sequence[str]) -> None:
         """Removes items; ids that are not held are passed over."""
         keys = [_entity("item_id", each) for each in item_ids]
         self._store.delete(self._config, self._views.item, keys)
 
+    def erase(self, customer_keys: Sequence[str], before_tick: int) -> None:
+        """Removes all that is held of customers, and keeps out records up to `before_tick`.
+
+        Whatever order erasures and late records come in, the latest erasure holds.
+        """
+        views = [each for each in self._feast.list_feature_views() if _is_of_customers(each)]
+        keys = [_entity("customer_key", each) for each in customer_keys]
+        self._store.erase(self._config, views, keys, before_tick)
+
     def applied_position(self, stream: str) -> int:
         """Up to where the store holds a stream of the log; 0 for a store that was lost."""
-        return self._store.applied_position(self._config, stream)
+        return self._progress.applied_position(stream)
 
     def advance(self, stream: str, position: int) -> None:
         """Notes that a stream of the log has been written up to `position`."""
-        self._store.advance(self._config, stream, position)
+        self._progress.advance(stream, position)
+
+    def note_applied(self, stream: str, positions: Sequence[int]) -> None:
+        """Notes single positions of a stream that have been written, in any order."""
+        self._progress.note_applied(stream, positions)
+
+    def missing(self, stream: str, up_to: int, limit: int) -> list[int]:
+        """The first positions of a stream up to `up_to` that nobody has noted, ascending."""
+        return self._progress.missing(stream, up_to, limit)
+
+    def mark_whole(self, log_id: str) -> None:
+        """Notes that the store holds all that it should of a log; goes when the store is lost."""
+        self._progress.mark_whole(log_id)
+
+    def is_whole(self, log_id: str) -> bool:
+        """Whether the store was marked as whole, and has not been lost since."""
+        return self._progress.is_whole(log_id)
 
 
-def _config(home: Home) -> RepoConfig:
+def _config(settings: FeatureSettings) -> RepoConfig:
+    home = Home(settings.home)
     home.path.mkdir(parents=True, exist_ok=True)
     return RepoConfig(
         project=PROJECT,
         provider="local",
         registry=RegistryConfig(path=str(home.feast_registry.resolve()), cache_ttl_seconds=0),
-        online_store=HistorySqliteOnlineStoreConfig(path=str(home.online.resolve())),
+        online_store=_store_config(settings),
         offline_store={"type": "duckdb"},
         entity_key_serialization_version=3,
     )
+
+
+def _store_config(settings: FeatureSettings) -> FeastConfigBaseModel:
+    if settings.online_url:
+        from features.online_redis import HistoryRedisOnlineStoreConfig  # not for embedded use
+
+        return HistoryRedisOnlineStoreConfig(url=settings.online_url)
+    return HistorySqliteOnlineStoreConfig(path=str(Home(settings.home).online.resolve()))
+
+
+def _is_of_customers(view: FeatureView) -> bool:
+    return list(view.join_keys) == ["customer_key"]
+
+
+def _columns(answer: MarkedResponse) -> dict[str, list[Value]]:
+    names = answer.proto.metadata.feature_names.val
+    return {name: list(row.values) for name, row in zip(names, answer.proto.results, strict=True)}
+
+
+def _known_of(values: Mapping[str, list[Value]]) -> list[Known]:
+    columns = zip(values[RECORDS], values[CONSENT], values[JOINED_TO], strict=True)
+    return [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+
+
+def _rows(join_key: str, keys: Iterable[str], rows: Sequence[dict[str, Value]]) -> list[Row]:
+    now = datetime.now(UTC)
+    return [(_entity(join_key, key), row, now, None) for key, row in zip(keys, rows, strict=True)]
 
 
 def _entity(join_key: str, key: str) -> EntityKey:

@@ -26,7 +26,7 @@ ONLY_IN = {
         "features/store.py",
     },
     "nats": {"features/jetstream.py"},
-    "redis": {"features/online_redis.py"},
+    "redis": {"features/redis_link.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py"},
     "onnxruntime": {"serving/scorer.py", "training/export.py"},
 }
