@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from nats.aio.client import Client
@@ -53,6 +54,7 @@ class Message:
     sequence: int
     subject: str
     data: bytes
+    accept_time: datetime
     removal: bool = False  # whether it says that a bucket's key was deleted
 
 
@@ -147,15 +149,17 @@ class JetStream:
         """The sequence number of the newest message that there ever was."""
         return int(self._ask(self._jetstream.stream_info(stream)).state.last_seq)
 
-    def messages_at(self, stream: str, sequences: Sequence[int]) -> list[bytes | None]:
+    def messages_at(self, stream: str, sequences: Sequence[int]) -> list[Message | None]:
         """The messages with these sequence numbers; None for one that was removed."""
         return self._ask_all([self._message_at(stream, each) for each in sequences])
 
-    async def _message_at(self, stream: str, sequence: int) -> bytes | None:
+    async def _message_at(self, stream: str, sequence: int) -> Message | None:
         try:
-            return (await self._jetstream.get_msg(stream, sequence)).data or b""
+            found = await self._jetstream.get_msg(stream, sequence)
         except NotFoundError:
             return None
+        assert found.subject is not None and found.time is not None
+        return Message(sequence, found.subject, found.data or b"", found.time)
 
     def remove(self, stream: str, sequence: int) -> None:
         """Takes a message out of a stream, overwriting its bytes."""
@@ -267,11 +271,12 @@ class _Reader:
         messages = []
         for each in arrived:
             self._delivered += 1
-            sequence = each.metadata.sequence
-            if sequence.consumer != self._delivered:
+            told, removal = each.metadata, _is_removal(each.headers)
+            if told.sequence.consumer != self._delivered:
                 raise Error(f"message {self._delivered} of a reader was lost on its way")
-            removal = _is_removal(each.headers)
-            messages.append(Message(sequence.stream, each.subject, each.data, removal))
+            messages.append(
+                Message(told.sequence.stream, each.subject, each.data, told.timestamp, removal)
+            )
         self._pending = arrived[-1].metadata.num_pending
         self.position = messages[-1].sequence
         return messages

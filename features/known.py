@@ -7,7 +7,7 @@ from features.consent import consent_records
 from features.identity import aliases_among
 from features.interaction import ANONYMOUS, Interaction
 from features.record import pack
-from features.store import Known, OnlineFeatures
+from features.store import Known, OnlineFeatures, Reading
 from features.vocabulary import Vocabulary
 
 
@@ -69,11 +69,12 @@ def _copy(online: OnlineFeatures, held: Mapping[str, Known]) -> None:
     online.write_consents({key: blob for key, blob in consents.items() if blob})
 
 
-def read_joined(online: OnlineFeatures, customer_keys: Sequence[str]) -> list[Known]:
+def read_joined(online: OnlineFeatures, customer_keys: Sequence[str], *, log_id: str) -> Reading:
     """What is known of each customer; of a joined anonymous one, what is known of that customer."""
-    found = online.read_known(customer_keys)
-    joined = {at: known.joined_to for at, known in enumerate(found) if known.joined_to}
-    if joined:
-        for at, known in zip(joined, online.read_known(list(joined.values())), strict=True):
-            found[at] = known
-    return found
+    reading = online.read(customer_keys, log_id=log_id)
+    joined = {at: each.joined_to for at, each in enumerate(reading.customers) if each.joined_to}
+    if not joined:
+        return reading
+    further = online.read(list(joined.values()), log_id=log_id)
+    found = dict(enumerate(reading.customers)) | dict(zip(joined, further.customers, strict=True))
+    return Reading([found[at] for at in sorted(found)], reading.whole and further.whole)

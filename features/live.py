@@ -1,59 +1,86 @@
 """The live features: what is recorded is logged, applied to the online store, and then read.
 
-Two threads may work on it side by side: one logs, the other applies and
-reads. Whatever is in the log and not in the online store, for whatever reason,
-is applied by the next apply().
+Two threads may work on it side by side: one logs, the other applies and reads. Whatever is in the
+log and not in the online store, for whatever reason, is applied by a sweep.
 """
 
+import logging
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from features.applying import Applied, Applier, Fetched, Lacking, SequentialApplier, SparseApplier
 from features.erasure import Erasures
 from features.forgetting import note
 from features.held import Held, held_interactions
+from features.history import is_empty
 from features.interaction import Interaction
 from features.item import Item
-from features.log import Appended, open_log
+from features.known import read_joined
+from features.log import Appended, ItemChange, open_log
+from features.online import OnlineError
 from features.record import RECORD_BYTES, item_hash, pack
-from features.settings import FeatureSettings
-from features.store import OnlineFeatures
+from features.settings import FeatureSettings, Home
+from features.store import OnlineFeatures, Reading
 from features.vocabulary import Vocabulary, load_vocabulary
 
-ENTRIES_A_WRITE = 2000
+REBUILD = "the online store does not hold what it should; run python -m features rebuild"
+
+logger = logging.getLogger(__name__)
 
 
 class LiveFeatures:
     """The log and the online store together."""
 
     def __init__(self, settings: FeatureSettings) -> None:
-        """Opens both and applies whatever of the log the online store lacks."""
+        """Opens both and applies what of the log the online store lacks; raises LogError."""
         self.vocabulary: Vocabulary = load_vocabulary(settings.vocabulary)
-        self._max_records = settings.max_records
         self.online = OnlineFeatures(settings)
-        self._log = open_log(settings)  # for the thread that writes the log
-        self._tail = open_log(settings)  # for the thread that applies it
+        self._history = Home(settings.home).history
+        self._log = open_log(settings)
+        self.log_id = self._log.log_id
         self.erasures = Erasures(self._log.erasures())
+        self._applier = self._applier_for(settings)
         self._waiting_since_s: float | None = None
         self._logged_count = 0  # calls that logged something
-        self.apply()
+        self._catch_up()
+
+    def _applier_for(self, settings: FeatureSettings) -> Applier:
+        online = Applied(
+            self.online, self.log_id, self.vocabulary, lambda each: self.erasures.kept(each)
+        )
+        if self._log.embedded:
+            return SequentialApplier(self._log, open_log(settings), online)
+        return SparseApplier(self._log, online)
+
+    def _catch_up(self) -> None:
+        """A shared log is not read through at each start: that is what rebuild is for."""
+        try:
+            while self.sweep() and (self._log.embedded or self.online.is_whole(self.log_id)):
+                pass
+            if not self.online.is_whole(self.log_id):
+                logger.warning(REBUILD)
+        except OnlineError as error:
+            logger.warning("the online store is away; what is logged will count later: %s", error)
 
     # On the log's thread.
 
     def log(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
         """Writes the checked interactions of several calls, durably; raises LogError."""
         appended = self._log.append(batches)
+        self._applier.note(batches, appended)
         self._note_waiting()
         return appended
 
     def upsert_items(self, items: Sequence[Item]) -> None:
         """Writes checked items durably; raises LogError."""
         self._log.upsert_items(items)
+        self._applier.note_items(items, ())
         self._note_waiting()
 
     def delete_items(self, item_ids: Sequence[str]) -> list[str]:
         """Deletes items durably and gives the ids that the catalog held; raises LogError."""
         held = self._log.delete_items(item_ids)
+        self._applier.note_items((), held)
         self._note_waiting()
         return held
 
@@ -69,52 +96,81 @@ class LiveFeatures:
         """The whole catalog."""
         return self._log.items()
 
+    def changed_items(self, *, after: int, limit: int) -> list[ItemChange]:
+        """What has changed in the catalog behind a position, by whomever."""
+        return self._log.changed_items(after=after, limit=limit)
+
+    def last_item_change(self) -> int:
+        """Up to where the catalog has been changed."""
+        return self._log.last_item_change()
+
+    def fetch(self, lacking: Lacking) -> tuple[Fetched, bool]:
+        """What the log holds of what is lacking, and whether the history holds nothing."""
+        return self._applier.fetch(lacking), is_empty(self._history)
+
     def _note_waiting(self) -> None:
         self._logged_count += 1
         if self._waiting_since_s is None:
             self._waiting_since_s = time.monotonic()
 
-    # On the features' thread.
+    # On the features' thread. All raise OnlineError.
 
-    def apply(self) -> int:
-        """Makes everything logged visible to reads; gives how many entries it applied."""
+    def without_held(self, batches: Sequence[Sequence[Interaction]]) -> list[list[Interaction]]:
+        """What the online store does not hold yet; all of it where the log knows by itself."""
+        if self._log.embedded:
+            return [list(batch) for batch in batches]
+        keys = list({each.customer_key for batch in batches for each in batch})
+        held = dict(zip(keys, self.online.read_histories(keys), strict=True))
+        return [
+            [each for each in batch if not self._is_held(each, held[each.customer_key])]
+            for batch in batches
+        ]
+
+    def _is_held(self, interaction: Interaction, history: bytes) -> bool:
+        record = pack(interaction, self.vocabulary)
+        starts = range(0, len(history), RECORD_BYTES)
+        return any(history.startswith(record, start) for start in starts)
+
+    def apply(self) -> bool:
+        """Makes what this process logged visible to reads; whether all of it is."""
         logged_count, began_s = self._logged_count, time.monotonic()
-        count = self._apply_items() + self._apply_interactions()
-        # What was logged meanwhile may still be waiting.
-        self._waiting_since_s = None if logged_count == self._logged_count else began_s
-        return count
+        visible = self._applier.apply()
+        if visible:
+            # What was logged meanwhile may still be waiting.
+            self._waiting_since_s = None if logged_count == self._logged_count else began_s
+        return visible
 
-    def _apply_interactions(self) -> int:
-        stream = f"{self._tail.log_id}/interactions"
-        count, position = 0, self.online.applied_position(stream)
-        while entries := self._tail.read(after=position, limit=ENTRIES_A_WRITE):
-            records: dict[str, bytes] = defaultdict(bytes)
-            for entry in entries:
-                records[entry.interaction.customer_key] += pack(entry.interaction, self.vocabulary)
-            self.online.write_records(records)
-            count, position = count + len(entries), entries[-1].position
-            self.online.advance(stream, position)
-        return count
+    def lacking(self) -> Lacking:
+        """What a sweep is to fetch from the log."""
+        return self._applier.lacking()
 
-    def _apply_items(self) -> int:
-        stream = f"{self._tail.log_id}/items"
-        count, position = 0, self.online.applied_position(stream)
-        while changed := self._tail.changed_items(after=position, limit=ENTRIES_A_WRITE):
-            now = {item_id: self._tail.get_item(item_id) for _, item_id in changed}
-            self.online.write_items([item for item in now.values() if item is not None])
-            self.online.delete_items([each for each, item in now.items() if item is None])
-            count, position = count + len(changed), changed[-1][0]
-            self.online.advance(stream, position)
-        return count
+    def merge(self, fetched: Fetched, history_is_empty: bool) -> bool:
+        """Applies what a sweep has fetched; whether there may be more of it.
+
+        A store that holds the whole log is whole, if there is no history before the log.
+        """
+        more = self._applier.merge(fetched)
+        if not more and history_is_empty and not self.online.is_whole(self.log_id):
+            self._mark_if_caught_up(fetched.last_position)
+        return more
+
+    def _mark_if_caught_up(self, position: int) -> None:
+        if self._applier.caught_up(position):
+            self.online.mark_whole(self.log_id)
+
+    def sweep(self) -> bool:
+        """Applies what was left behind; whether there may be more. For one thread alone."""
+        self.apply()
+        return self.merge(*self.fetch(self.lacking()))
 
     def held(self, customer_key: str) -> list[Held]:
-        """What decisions see of a customer, newest first, with the items of the catalog."""
-        items = {item_hash(item.item_id): item for item in self._tail.items()}
-        return held_interactions(self.read([customer_key])[0], self.vocabulary, items)
+        """What decisions see of a customer, newest first. For one thread alone."""
+        items = {item_hash(item.item_id): item for item in self._log.items()}
+        return held_interactions(self.read([customer_key]).histories[0], self.vocabulary, items)
 
-    def read(self, customer_keys: Sequence[str]) -> list[bytes]:
-        """Each customer's packed records, oldest first; b"" where nothing is held."""
-        return self.online.read_histories(customer_keys)
+    def read(self, customer_keys: Sequence[str]) -> Reading:
+        """What is known of each customer; of a joined anonymous one, of whom it is joined to."""
+        return read_joined(self.online, customer_keys, log_id=self.log_id)
 
     def erase(self, customer_keys: Sequence[str], erased_tick: int) -> int:
         """Removes all that is held on-line of customers; gives how many interactions that were."""
@@ -141,5 +197,5 @@ class LiveFeatures:
 
     def close(self) -> None:
         """Closes the log; everything logged stays."""
+        self._applier.close()
         self._log.close()
-        self._tail.close()

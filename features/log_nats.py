@@ -18,6 +18,7 @@ from features.item import Item
 from features.jetstream import FAILURES, JetStream, Message
 from features.log import Appended, Entry, ItemChange, LogError, TooLargeError
 from features.log_message import decode, encode
+from features.record import tick
 
 STREAM, SUBJECT = "interplay-interactions", "interplay.interactions"
 ITEMS, STATE = "interplay-items", "interplay-state"  # buckets
@@ -90,7 +91,7 @@ class NatsLog:
         entries: list[Entry] = []
         while len(entries) < limit and self._look_ahead():
             message = self._read_ahead.popleft()
-            entries += _entries(message.sequence, message.data)
+            entries += _entries(message)
             self._place = message.sequence
         return entries
 
@@ -102,12 +103,7 @@ class NatsLog:
     def read_at(self, positions: Sequence[int]) -> list[Entry]:
         """The entries at these positions, in order; what was removed is passed over."""
         messages = self._asked(self._nats.messages_at, STREAM, positions)
-        return [
-            entry
-            for position, message in zip(positions, messages, strict=True)
-            if message is not None
-            for entry in _entries(position, message)
-        ]
+        return [entry for each in messages if each is not None for entry in _entries(each)]
 
     def last_position(self) -> int:
         """The position of the newest entry; 0 for an empty log."""
@@ -258,9 +254,10 @@ def _without_repeats(batches: Sequence[Sequence[Interaction]]) -> Calls:
     return calls
 
 
-def _entries(position: int, message: bytes) -> list[Entry]:
+def _entries(message: Message) -> list[Entry]:
+    accepted, position = tick(message.accept_time), message.sequence
     try:
-        return [Entry(position, each) for each in decode(message)]
+        return [Entry(position, each, accepted) for each in decode(message.data)]
     except ValueError as error:
         raise LogError(f"message {position} of the log cannot be read: {error}") from error
 

@@ -46,7 +46,7 @@ def packed(*interactions: Interaction) -> bytes:
 
 
 def known(online: OnlineFeatures, *keys: str) -> list[bytes]:
-    return [each.history for each in read_joined(online, keys)]
+    return read_joined(online, keys, log_id="log").histories
 
 
 @pytest.mark.parametrize("order", permutations(range(3)))
@@ -77,12 +77,12 @@ def test_what_was_said_before_joining_holds_after_it(online: OnlineFeatures, ada
     cookie = f"cookie-{ada}"
     consents = {"type": "opt-in", "item_id": None, "attributes": {"purpose": "contact"}}
     write_interactions(online, [seen(None, cookie, 1, **consents)], VOCABULARY)
-    (before,) = read_joined(online, [ada])
+    (before,) = read_joined(online, [ada], log_id="log").customers
     write_interactions(online, [joining(ada, cookie, 2)], VOCABULARY)
-    (after,) = read_joined(online, [ada])
+    (after,) = read_joined(online, [ada], log_id="log").customers
     assert not consent_of(before.consent, VOCABULARY).allows(Purpose.CONTACT)
     assert consent_of(after.consent, VOCABULARY).allows(Purpose.CONTACT)
     withdrawn = {"type": "opt-out", "item_id": None, "event_time": START + timedelta(days=1)}
     write_interactions(online, [seen(ada, None, 3, **withdrawn)], VOCABULARY)
-    (last,) = read_joined(online, [f"anonymous:{cookie}"])
+    (last,) = read_joined(online, [f"anonymous:{cookie}"], log_id="log").customers
     assert not consent_of(last.consent, VOCABULARY).allows(Purpose.CONTACT)
