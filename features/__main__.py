@@ -1,20 +1,24 @@
 """python -m features: what we know, from the command line."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from features.compaction import compact
 from features.draining import drain
+from features.forgetting import read_erasures
 from features.history import count
 from features.importing import import_reading
 from features.log import LogError
+from features.privacy_commands import erase_command, export_command, retain_command
 from features.progress import counting
 from features.readers.formats import FORMATS, open_source
 from features.readers.mapping import load_mapping
 from features.readers.reading import UnreadableSourceError
-from features.reporting import print_import, print_simulation
+from features.reporting import print_import, print_simulation, print_skew
 from features.settings import FeatureSettings, Home, options
 from features.simulation.simulate import (
     MIN_ITEMS,
@@ -23,10 +27,11 @@ from features.simulation.simulate import (
     midnight_of,
     simulate,
 )
+from features.skew import check_skew
 from features.vocabulary import Initiator, VocabularyError, load_vocabulary
 
 
-@click.group()
+@click.group(commands=[retain_command, erase_command, export_command])
 def main() -> None:
     """Fills and looks after what is known: the history of interactions, and the items."""
 
@@ -63,7 +68,12 @@ def import_command(
     )
     with counting(f"importing {path.name}", reading.row_count) as progress:
         summary = import_reading(
-            reading, home, vocabulary=vocabulary, now=datetime.now(UTC), progress=progress
+            reading,
+            home,
+            vocabulary=vocabulary,
+            now=datetime.now(UTC),
+            erasures=read_erasures(chosen),
+            progress=progress,
         )
     print_import(summary, reading.source, count(home.history))
 
@@ -81,12 +91,61 @@ def apply_command(**settings: Any) -> None:
 @main.command("materialize")
 @options(FeatureSettings)
 def materialize_command(**settings: Any) -> None:
-    """Rebuilds the online store: items, each customer's newest interactions, and the log."""
-    from features.materialization import materialize
+    """Fills the online store: items, each customer's newest interactions, what it lacks of the log.
 
-    with counting("materializing") as progress:
-        done = materialize(FeatureSettings(**settings), progress=progress)
-    click.echo(f"materialized {done.interaction_count:,} interactions, {done.item_count:,} items")
+    It then counts as whole, and so do the answers that are based on it.
+    """
+    _materialize(FeatureSettings(**settings), whole_log=False)
+
+
+@main.command("rebuild")
+@options(FeatureSettings)
+def rebuild_command(**settings: Any) -> None:
+    """Rebuilds a lost or doubtful online store from the history and the whole log.
+
+    Servers go on meanwhile, and label their answers as incomplete until it is done.
+    """
+    _materialize(FeatureSettings(**settings), whole_log=True)
+
+
+def _materialize(chosen: FeatureSettings, *, whole_log: bool) -> None:
+    from features.materialization import materialize  # feast takes seconds to import
+    from features.online import OnlineError
+
+    began_s = time.monotonic()
+    try:
+        with counting("rebuilding" if whole_log else "materializing") as progress:
+            done = materialize(chosen, whole_log=whole_log, progress=progress)
+    except OnlineError as error:
+        raise click.ClickException(str(error)) from error
+    counts = f"{done.interaction_count:,} interactions, {done.item_count:,} items"
+    took = f" in {time.monotonic() - began_s:.1f} s" if whole_log else ""
+    click.echo(f"{'rebuilt' if whole_log else 'materialized'} {counts}{took}")
+
+
+@main.command("compact")
+@click.option(
+    "--grace-hours",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="how long replaced files stay for those who read them; 0 if nobody does",
+)
+@options(FeatureSettings)
+def compact_command(grace_hours: float, **settings: Any) -> None:
+    """Merges the history's small files, day by day; meant for a schedule."""
+    chosen = FeatureSettings(**settings)
+    with counting("compacting days") as progress:
+        done = compact(
+            Home(chosen.home).history,
+            grace_s=grace_hours * 3600,
+            now=time.time(),
+            progress=progress,
+        )
+    click.echo(
+        f"compacted {done.part_count:,} files into {done.file_count:,}: "
+        f"{done.row_count:,} interactions"
+    )
 
 
 @main.command("drain")
@@ -115,6 +174,20 @@ def measure_command(again: bool, **settings: Any) -> None:
             online.write_item_measures(rows)
             count += len(rows)
     click.echo(f"measured {days:,} days; {count:,} items in the online store")
+
+
+@main.command("skew")
+@click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="how far back")
+@click.option("--all", "every", is_flag=True, help="also the features that are equal")
+@options(FeatureSettings)
+@click.pass_context
+def skew_command(context: click.Context, days: int, every: bool, **settings: Any) -> None:
+    """Compares features of logged decisions with the history; exit status 1 if any differs."""
+    since = datetime.now(UTC) - timedelta(days=days)
+    found = check_skew(FeatureSettings(**settings), since=since)
+    print_skew(found, every=every)
+    if any(each.equal < each.compared for each in found):
+        context.exit(1)
 
 
 @main.command("read")

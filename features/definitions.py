@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import FunctionType
+from typing import Any, cast
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource
 from feast.data_format import ParquetFormat
@@ -49,7 +51,7 @@ class Definitions:
     measured: FeatureService  # a customer's measures, one service for each version of these
 
     @property
-    def all(self) -> list[Entity | FeatureView | OnDemandFeatureView | FeatureService]:
+    def all(self) -> list[Any]:
         """What Feast's apply takes."""
         views = (self.history, self.consent, self.identity, self.item, self.item_measures)
         return [*self.entities, *views, self.measures, self.decision, self.measured]
@@ -121,14 +123,16 @@ def _measures(settings: FeatureSettings, history: FeatureView) -> OnDemandFeatur
         f"    return measure_columns(inputs, {str(vocabulary)!r}, {limit})\n"
     )
     names = Measures(load_vocabulary(vocabulary), limit).names
+
+    def measure(inputs: dict[str, list[Any]]) -> dict[str, list[float]]:
+        return measure_columns(inputs, str(vocabulary), limit)
+
     return OnDemandFeatureView(
         name="measures",
         description="Counts, rates, recency and money of a customer: see features.measures",
         sources=[history, RequestSource(name="moment", schema=[Field(name=NOW, dtype=Int64)])],
         schema=[Field(name=name, dtype=Float64) for name in names],
-        feature_transformation=PythonTransformation(
-            lambda inputs: measure_columns(inputs, str(vocabulary), limit), text
-        ),
+        feature_transformation=PythonTransformation(cast(FunctionType, measure), text),
         mode="python",
     )
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.catalog_parts import read_items
-from features.history import is_empty, scan, write_whole
+from features.history import is_empty, read_parts, scan_of, write_whole
 from features.measures import HALF_LIVES_DAYS
 from features.settings import Home
 
@@ -90,14 +90,13 @@ def _prepare(database: duckdb.DuckDBPyConnection, home: Home) -> None:
         for days in HALF_LIVES_DAYS
     ]
     counts = [f"count(*) FILTER (type = '{each}') AS \"{each}\"" for each in TYPES]
-    database.execute(
-        f"""
-        CREATE TABLE daily AS
+    query = f"""
+        CREATE OR REPLACE TABLE daily AS
         SELECT item_id, day, {", ".join([*decayed, *counts])}
-        FROM (SELECT *, event_time::DATE AS day FROM {scan(home.history)} WHERE item_id <> '')
+        FROM (SELECT *, event_time::DATE AS day FROM {{}} WHERE item_id <> '')
         GROUP BY item_id, day
         """
-    )
+    read_parts(home.history, lambda found: database.execute(query.format(scan_of(found))))
 
 
 def _missing(

@@ -1,11 +1,13 @@
-"""What an import and a simulation print when they have ended: aligned figures."""
+"""What an import, a simulation and a skew check print when they have ended."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
+from rich.table import Table
 
 from features.importing import Summary
 from features.simulation.simulate import Scenario, Simulated
+from features.skew import FeatureSkew
 
 REASONS_SHOWN = 10
 LABEL, NUMBER = 22, 14  # widths
@@ -39,6 +41,22 @@ def print_simulation(scenario: Scenario, done: Simulated) -> None:
     _print({"interactions": done.written, "interactions a second": round(done.rate)}.items())
     _title("By type")
     _print(_descending(done.types))
+
+
+def print_skew(found: Sequence[FeatureSkew], *, every: bool) -> None:
+    """Prints the features that differ, the records in any case, or every one."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("feature", no_wrap=True)
+    for title in ("compared", "equal", "largest difference", "share that differs", "PSI"):
+        table.add_column(title, justify="right")
+    for each in found:
+        if every or each.equal < each.compared or each is found[0]:
+            numbers = (f"{each.compared:,}", f"{each.equal:,}", f"{each.largest:.6g}")
+            shares = (f"{each.share_differing:.2%}", f"{each.stability:.4f}")
+            table.add_row(each.feature, *numbers, *shares)
+    Console(highlight=False).print(table)
+    differing = sum(each.equal < each.compared for each in found)
+    _line(f"{differing} of {len(found)} features differ")
 
 
 def _content(summary: Summary) -> Iterator[tuple[str, object]]:

@@ -1,5 +1,6 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
+import asyncio
 import time
 import uuid
 from collections import defaultdict
@@ -10,8 +11,11 @@ from enum import Enum
 
 import numpy as np
 
+from features.decision_log import DecisionLog, Sample
 from features.interaction import Interaction
+from features.measures import Measures
 from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack
+from features.settings import Home
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.errors import NoModelError
@@ -82,6 +86,11 @@ class Decider:
         self.model: Model | None = None
         self._memory = memory
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
+        self._log = DecisionLog(
+            Home(settings.home).decisions,
+            Measures(memory.vocabulary, settings.max_records),
+            share=settings.log_share,
+        )
         self._thread = ThreadPoolExecutor(1, "model")
         self._scoring: Batcher[_Scoring, _Scored] = Batcher(
             in_thread(self._thread, _score),
@@ -99,6 +108,11 @@ class Decider:
             raise NoModelError(f"no model serves; {self.how_to_train}")
         model, catalog = self.model, self._memory.catalog
         history, degradation = await self._history(question)
+        decision_id, moment = uuid.uuid4().hex, _now_tick()
+        if degradation is Degradation.NONE:
+            staleness_s = self._memory.staleness_s()
+            sample = Sample(decision_id, question.customer_key, moment, staleness_s, history)
+            self._log.offer(sample)
         try:
             scored = await self._scoring.ask(
                 _Scoring(model, catalog, question, history), deadline=question.deadline
@@ -107,7 +121,7 @@ class Decider:
             scored, history = _popular(model, catalog, question), b""
             degradation = Degradation.POPULARITY
         return Decision(
-            decision_id=uuid.uuid4().hex,
+            decision_id=decision_id,
             ranked=scored.ranked,
             intents=scored.intents,
             model_version=model.version,
@@ -136,6 +150,7 @@ class Decider:
         """Finishes what waits."""
         await self._scoring.drain()
         self._thread.shutdown()
+        await asyncio.to_thread(self._log.close)
 
 
 def _score(asked: Sequence[_Scoring]) -> list[_Scored]:
@@ -158,7 +173,7 @@ def _run(asked: Sequence[_Scoring]) -> list[_Scored]:
     scores = scorer.score(
         [each.history for each in asked],
         [scorer.channel_code(each.channel) for each in questions],
-        np.full(len(asked), time.time_ns() * TICKS_PER_SECOND // 10**9),
+        np.full(len(asked), _now_tick()),
         available_V=eligible_V,
         k=min(k, len(eligible_V)),
     )
@@ -197,6 +212,10 @@ def _eligible(catalog: Catalog, question: Question) -> np.ndarray:
     if not question.candidates:
         return catalog.available_V
     return catalog.eligible(question.candidates, question.excluded)
+
+
+def _now_tick() -> int:
+    return time.time_ns() * TICKS_PER_SECOND // 10**9
 
 
 def _newest_tick(history: bytes) -> int | None:

@@ -13,6 +13,7 @@ LEAST = {
     "threads": 0,
     "refresh_s": 0.01,
     "grace_s": 0,
+    "log_share": 0,
     "max_records": 1,
 }
 
@@ -28,6 +29,7 @@ class ServingSettings(FeatureSettings):
     threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
+    log_share: Annotated[float, "share of decisions logged for `features skew`; 0: none"] = 0.01
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that cannot be meant."""

@@ -22,9 +22,11 @@ from tests.interactions import START, interaction, table_of
 TODAY = date(2026, 3, 1)
 
 
-def on_day(day: float, item: str, type: str = "view", **changes: object) -> Interaction:
-    number = f"{item}-{type}-{day}-{changes.get('interaction_id', '')}"
-    fields = {"interaction_id": number, "type": type, "item_id": item} | changes
+def on_day(
+    day: float, item: str, type: str = "view", copy: int = 0, **changes: object
+) -> Interaction:
+    fields = {"interaction_id": f"{item}-{type}-{day}-{copy}", "type": type, "item_id": item}
+    fields |= changes
     return interaction(0, **{"event_time": START + timedelta(days=day), **fields})
 
 
@@ -78,10 +80,10 @@ def test_rates_are_shrunk_to_the_category_and_that_to_the_catalog(home: Home) ->
         for each, category in (("a", "tea"), ("b", "tea"), ("c", "mugs"))
     ]
     write_items(home, ITEM_SCHEMA.empty_table().from_pylist(items, ITEM_SCHEMA))
-    rows = [on_day(0, "a", interaction_id=n) for n in range(10)]
-    rows += [on_day(0, "b", interaction_id=n) for n in range(15)]
-    rows += [on_day(0, "c", interaction_id=n) for n in range(25)]
-    rows += [on_day(0.1, "a", "purchase", interaction_id=n) for n in range(5)]
+    rows = [on_day(0, "a", copy=n) for n in range(10)]
+    rows += [on_day(0, "b", copy=n) for n in range(15)]
+    rows += [on_day(0, "c", copy=n) for n in range(25)]
+    rows += [on_day(0.1, "a", "purchase", copy=n) for n in range(5)]
     rows += [on_day(0.2, "a", "return")]
     write(home, rows)
     snapshot_items(home, today=TODAY)

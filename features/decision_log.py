@@ -1,0 +1,184 @@
+"""The decision log: the features of sampled decisions, as they were at the moment of deciding.
+
+It is there to be compared with the history (features.skew) and for nothing else. One thread writes
+it, to a SQLite file; a decision only hands its features over, and never waits and never fails for
+it: what does not fit into the waiting room or cannot be written is dropped, and counted.
+"""
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from features.erasure import erased_name
+from features.measures import Measures
+from features.record import tick
+from features.settings import Home
+
+MAX_WAITING = 1000
+MAX_BATCH = 64
+ID_BITS = 32  # of a decision id, which is random hexadecimal: they decide on the share
+BUSY_TIMEOUT_S = 5.0
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS decisions (
+    decision_id TEXT PRIMARY KEY,
+    customer_key TEXT NOT NULL,
+    tick INTEGER NOT NULL,
+    staleness_s REAL NOT NULL,
+    records BLOB NOT NULL,
+    names TEXT NOT NULL,
+    measures BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS decisions_by_customer ON decisions (customer_key);
+CREATE TABLE IF NOT EXISTS erasures (name TEXT PRIMARY KEY, tick INTEGER NOT NULL);
+"""
+INSERT = """
+INSERT OR IGNORE INTO decisions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS
+    (SELECT 1 FROM erasures WHERE name = ?8 AND tick >= ?3)
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one decision knew of its customer."""
+
+    decision_id: str
+    customer_key: str
+    tick: int  # the moment of deciding
+    staleness_s: float  # how far the online store was behind the log
+    records: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """A sample as it was logged, with the measures that were taken of it then, by name."""
+
+    sample: Sample
+    measures: dict[str, float]
+
+
+class DecisionLog:
+    """Writes samples in a thread of its own, from the first one until close()."""
+
+    def __init__(
+        self, path: Path, measures: Measures, *, share: float, max_waiting: int = MAX_WAITING
+    ) -> None:
+        """Opens nothing yet: the thread does. `share` of all decisions are taken, by their ids."""
+        self._below = int(share * 2**ID_BITS)
+        self.written_count = 0
+        self.dropped_count = 0
+        self._path = path
+        self._measures = measures
+        self._names = ",".join(measures.names)
+        self._waiting: queue.Queue[Sample | None] = queue.Queue(max_waiting)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
+        self._thread.start()
+
+    def offer(self, sample: Sample) -> None:
+        """Takes a decision that is in the share, or drops it; neither waits nor raises."""
+        if int(sample.decision_id[: ID_BITS // 4], 16) >= self._below:
+            return
+        try:
+            self._waiting.put_nowait(sample)
+        except queue.Full:
+            self.dropped_count += 1
+
+    def close(self) -> None:
+        """Writes what waits, and ends the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            samples = self._next()
+            try:
+                self._write(samples)
+                self.written_count += len(samples)
+            except (sqlite3.Error, OSError, ValueError) as error:
+                if not self.dropped_count:
+                    logger.warning("%s cannot be written, samples are lost: %s", self._path, error)
+                self.dropped_count += len(samples)
+
+    def _next(self) -> list[Sample]:
+        """Whatever waits; at least one, but for the end."""
+        samples: list[Sample] = []
+        while len(samples) < MAX_BATCH and (not samples or not self._waiting.empty()):
+            sample = self._waiting.get()
+            if sample is None:
+                self._closing = True
+                break
+            samples.append(sample)
+        return samples
+
+    def _write(self, samples: Sequence[Sample]) -> None:
+        taken = self._measures.take(
+            [each.records for each in samples], np.array([each.tick for each in samples])
+        )
+        rows = [
+            (*astuple(each), self._names, values.tobytes(), erased_name(each.customer_key))
+            for each, values in zip(samples, taken.astype("<f8"), strict=True)
+        ]
+        with closing(_open(self._path)) as database, database:
+            database.executemany(INSERT, rows)
+
+
+def read_decisions(home: Home, *, since: datetime) -> list[LoggedDecision]:
+    """What was logged since a moment, oldest first."""
+    if not home.decisions.exists():
+        return []
+    query = "SELECT * FROM decisions WHERE tick >= ? ORDER BY tick, decision_id"
+    with closing(_open(home.decisions)) as database:
+        rows = database.execute(query, (tick(since),)).fetchall()
+    return [
+        LoggedDecision(
+            Sample(*row[:5]),
+            dict(zip(row[5].split(","), np.frombuffer(row[6], "<f8").tolist(), strict=True)),
+        )
+        for row in rows
+    ]
+
+
+def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> int:
+    """Takes customers' decisions up to a moment out, also any that is still on its way.
+
+    Gives how many there were. Their keys are kept nowhere: see features.erasure.erased_name.
+    """
+    if not home.decisions.exists() or not customer_keys:
+        return 0
+    keys = [(each,) for each in customer_keys]
+    names = [(erased_name(each), tick(up_to)) for each in customer_keys]
+    with closing(_open(home.decisions)) as database, database:
+        database.executemany(
+            "INSERT INTO erasures VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET tick = max(tick, excluded.tick)",
+            names,
+        )
+        before = database.total_changes
+        database.executemany("DELETE FROM decisions WHERE customer_key = ?", keys)
+        return database.total_changes - before
+
+
+def forget_before(home: Home, moment: datetime) -> int:
+    """Takes everything out that was decided before a moment; gives how many decisions."""
+    if not home.decisions.exists():
+        return 0
+    with closing(_open(home.decisions)) as database, database:
+        return database.execute("DELETE FROM decisions WHERE tick < ?", (tick(moment),)).rowcount
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+    database.execute("PRAGMA secure_delete = ON")  # erased means overwritten
+    database.executescript(TABLES)
+    return database

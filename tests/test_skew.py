@@ -1,0 +1,207 @@
+"""Skew: an honest server shows none, a planted difference is found, late arrivals are none."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from features.__main__ import main
+from features.decision_log import DecisionLog, Sample, forget, forget_before, read_decisions
+from features.draining import drain
+from features.measures import Measures
+from features.record import RECORD_BYTES, merge, pack, tick
+from features.settings import FeatureSettings, Home
+from features.skew import FeatureSkew, check_skew, compare, stability
+from features.vocabulary import load_vocabulary
+from tests.artefacts import publish, write_artefact
+from tests.interactions import START, interaction
+from tests.running import Running, add_items, decide, record, viewed
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+MEASURES = Measures(load_vocabulary(), 5)
+SEEN = ("since_type_view", "since_type_purchase")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    add_items(tmp_path / "home")
+    publish(Home(tmp_path / "home"), write_artefact(tmp_path / "artefact"))
+    return tmp_path / "home"
+
+
+def settings_of(home: Path) -> FeatureSettings:
+    return FeatureSettings(home=home, max_records=5)
+
+
+def differing(found: list[FeatureSkew]) -> set[str]:
+    return {each.feature for each in found if each.equal < each.compared}
+
+
+def live_through(server: Running) -> None:
+    """Ten decisions about three customers, with late and repeated interactions between them."""
+    late = viewed("ada", "dates", event_time=Timestamp(seconds=1767225000))
+    bought = viewed("bob", "eggs", type="purchase", channel="store")
+    record(server, *(viewed("ada", "eggs") for _ in range(3)), viewed("bob", "flour"))
+    for _ in range(2):
+        decide(server, "ada")
+        decide(server, "bob", interactions=[viewed("bob", "bread")])
+        decide(server, "nobody")
+        record(server, late, bought)
+        decide(server, "ada", interactions=[viewed("ada", "apple")])
+        decide(server, "bob")
+
+
+def check(home: Path) -> list[FeatureSkew]:
+    """All decisions, to the moment: here each call waits for the one before."""
+    return check_skew(settings_of(home), since=LONG_AGO, grace_s=0)
+
+
+@pytest.fixture
+def lived(home: Path) -> Path:
+    with Running(home, log_share=1.0, max_records=5) as server:
+        live_through(server)
+    return home
+
+
+def test_an_honest_run_shows_no_skew(lived: Path) -> None:
+    found = check(lived)
+    assert [(each.compared, each.equal) for each in found] == [(10, 10)] * (1 + len(MEASURES.names))
+    assert all(each.largest == each.stability == 0 for each in found)
+    assert drain(settings_of(lived)) == 9
+    assert differing(check(lived)) == set()
+    said = CliRunner().invoke(main, ["skew", "--home", str(lived), "--max-records", "5"])
+    assert (said.exit_code, said.output.splitlines()[-1]) == (0, "  0 of 110 features differ")
+
+
+def test_a_wrong_measure_is_found(lived: Path) -> None:
+    change(lived, "measures", lambda old: (np.frombuffer(old) + 0.5).tobytes())
+    found = {each.feature: each for each in check(lived)}
+    assert set(found) - differing(check(lived)) == {"records"} | {
+        name for name in MEASURES.names if name.startswith("since_") and name not in SEEN
+    }
+    assert (found["held"].equal, found["held"].largest) == (9, 0.5)
+    assert found["held"].share_differing == 0.1
+    said = CliRunner().invoke(main, ["skew", "--home", str(lived), "--max-records", "5"])
+    assert said.exit_code == 1
+    assert any(line.startswith("held ") for line in said.output.splitlines())
+
+
+def test_a_record_that_no_decision_should_have_missed_is_found(lived: Path) -> None:
+    change(lived, "records", lambda old: old[RECORD_BYTES:])
+    assert differing(check(lived)) == {"records"}  # the measures stand as they were logged
+    assert check(lived)[0].largest == 1
+
+
+def test_a_record_that_nobody_could_know_of_is_found(lived: Path) -> None:
+    strange = pack(interaction(1, customer_id="bob"), load_vocabulary())
+    change(lived, "records", lambda old: merge(old, strange, max_records=6))
+    assert check(lived)[0].equal == 9
+
+
+def change(home: Path, column: str, changed: Callable[[bytes], bytes]) -> None:
+    """Changes one column of what was logged of the last decision about bob."""
+    with closing(sqlite3.connect(Home(home).decisions)) as database, database:
+        query = f"SELECT decision_id, {column} FROM decisions WHERE customer_key = 'bob'"
+        decision_id, old = database.execute(f"{query} ORDER BY tick DESC").fetchone()
+        query = f"UPDATE decisions SET {column} = ? WHERE decision_id = ?"
+        database.execute(query, (changed(old), decision_id))
+
+
+def test_what_came_too_late_was_not_known(home: Path) -> None:
+    with Running(home, log_share=1.0) as server:
+        record(server, viewed("ada", "eggs"))
+        decide(server, "ada")
+        record(server, viewed("ada", "dates", event_time=Timestamp(seconds=1767225000)))
+    (seen,) = read_decisions(Home(home), since=LONG_AGO)
+    assert seen.measures["held"] == 1
+    drain(settings_of(home))
+    assert differing(check(home)) == set()
+
+
+def test_a_device_counts_from_when_it_was_joined(home: Path) -> None:
+    with Running(home, log_share=1.0, max_records=5) as server:
+        record(server, viewed("", "eggs", anonymous_id="phone"), viewed("ada", "dates"))
+        decide(server, "ada")
+        record(server, viewed("ada", "", anonymous_id="phone", type="identify"))
+        decide(server, "ada")
+    before, after = read_decisions(Home(home), since=LONG_AGO)
+    assert (before.measures["held"], after.measures["held"]) == (1, 3)
+    assert differing(check(home)) == set()
+    drain(settings_of(home))
+    assert differing(check(home)) == set()
+
+
+def test_the_share_is_taken_and_none_by_none(tmp_path: Path) -> None:
+    for share, expected in ((0.0, 0), (0.5, 8), (1.0, 16)):
+        home = Home(tmp_path / str(share))
+        log = DecisionLog(home.decisions, MEASURES, share=share)
+        home.path.mkdir()
+        for number in range(16):
+            log.offer(sample(f"{number:x}" + "0" * 31))
+        log.close()
+        assert (log.written_count, log.dropped_count) == (expected, 0)
+        assert len(read_decisions(home, since=LONG_AGO)) == expected
+
+
+def test_what_cannot_be_kept_is_dropped_and_counted(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "absent" / "decisions.db", MEASURES, share=1.0)
+    log.offer(sample("0" * 32))
+    log.close()
+    assert (log.written_count, log.dropped_count) == (0, 1)
+    for number in range(3):  # nobody takes them out any more
+        log.offer(sample(f"{number:032x}"))
+    assert log.dropped_count == 1
+    full = DecisionLog(tmp_path / "decisions.db", MEASURES, share=1.0, max_waiting=1)
+    full.close()
+    for number in range(3):
+        full.offer(sample(f"{number:032x}"))
+    assert (full.written_count, full.dropped_count) == (0, 2)
+
+
+def sample(decision_id: str, customer_key: str = "ada-of-the-shop", number: int = 0) -> Sample:
+    records = pack(interaction(0), load_vocabulary())
+    return Sample(decision_id, customer_key, tick(START) + number, 0.0, records)
+
+
+def test_the_forgotten_leave_nothing_and_do_not_come_back(tmp_path: Path) -> None:
+    home, names = Home(tmp_path), ("ada-of-the-shop", "bob-of-the-shop")
+    assert forget(home, names, up_to=START) == 0
+    write(home, *(sample(f"{n:032x}", names[n % 2]) for n in range(4)))
+    assert forget(home, names[:1], up_to=START) == 2
+    write(home, sample(f"{5:032x}"), sample(f"{6:032x}", number=1))
+    kept = [each.sample for each in read_decisions(home, since=LONG_AGO)]
+    assert [each.customer_key for each in kept] == [names[1], names[1], names[0]]
+    assert kept[2].tick == tick(START) + 1  # of a new customer by the old name
+    assert forget(home, names[:1], up_to=START + timedelta(days=1)) == 1
+    assert names[0].encode() not in home.decisions.read_bytes()
+    assert forget_before(home, START) == 0
+    assert forget_before(home, START + timedelta(days=1)) == 2
+
+
+def write(home: Home, *samples: Sample) -> None:
+    log = DecisionLog(home.decisions, MEASURES, share=1.0)
+    for each in samples:
+        log.offer(each)
+    log.close()
+
+
+def test_differences_are_counted_measured_and_weighed() -> None:
+    known = np.array([1.0, 2.0, np.inf, 4e9])
+    same = compare("x", known * (1 + 1e-12), known)
+    assert (same.compared, same.equal, same.largest) == (4, 4, pytest.approx(0.004, rel=1e-3))
+    other = compare("x", np.array([1.0, 2.5, 3.0, np.inf]), known)
+    assert (other.equal, other.largest, other.share_differing) == (1, np.inf, 0.75)
+    assert compare("x", np.array([]), np.array([])).equal == 0
+
+
+def test_stability_by_hand() -> None:
+    known, seen = np.array([0.0] * 5 + [1.0] * 5), np.array([0.0] * 8 + [1.0] * 2)
+    assert stability(known, known) == 0
+    expected = (0.8 - 0.5) * np.log(0.8 / 0.5) + (0.2 - 0.5) * np.log(0.2 / 0.5)
+    assert stability(seen, known) == pytest.approx(expected)
