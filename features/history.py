@@ -82,25 +82,25 @@ def as_table(interactions: Sequence[Interaction]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def parts(root: Path) -> list[Path]:
+def parts(root: Path, *, day: str = "date=*") -> list[Path]:
     """The files that hold the history, oldest day first: each row stands in exactly one.
 
     A folder is listed file by file: one look may miss both what a compaction took away and what
     it put there. Two looks that agree cannot.
     """
     while True:
-        seen = files(root)
+        seen = files(root, day=day)
         try:
             live = _live(seen)
         except FileNotFoundError:
             continue
-        if seen == files(root):
+        if seen == files(root, day=day):
             return live
 
 
-def files(root: Path) -> list[Path]:
+def files(root: Path, *, day: str = "date=*") -> list[Path]:
     """All files of the history, also those that only readers of an earlier moment still read."""
-    found = (each for each in root.glob("date=*/*") if each.suffix in (PART, COMPACTED))
+    found = (each for each in root.glob(f"{day}/*") if each.suffix in (PART, COMPACTED))
     return sorted(found)
 
 

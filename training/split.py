@@ -9,7 +9,7 @@ from zlib import crc32
 
 import duckdb
 
-from features.history import is_empty
+from features.history import is_empty, parts
 from features.record import moment, tick
 from features.settings import Home
 from features.vocabulary import Vocabulary
@@ -57,10 +57,10 @@ def take_snapshot(home: Home, vocabulary: Vocabulary, *, test_share: float) -> S
     """Looks over the history, and cuts it; raises TrainingError if it cannot be learnt from."""
     if is_empty(home.history):
         raise TrainingError(f"{home.history} holds no interactions: import or simulate some first")
-    parts = parts_of(home)
+    files = parts_of(home)
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
-        database.read_parquet([str(part) for part in parts], hive_partitioning=False).create_view(
+        database.read_parquet([str(file) for file in files], hive_partitioning=False).create_view(
             "history"
         )
         _check_types(database, vocabulary)
@@ -77,14 +77,14 @@ def take_snapshot(home: Home, vocabulary: Vocabulary, *, test_share: float) -> S
         rows=rows,
         learnt_rows=learnt_rows,
         newest_time=newest,
-        parts_digest=_digest(parts, home.history),
+        parts_digest=_digest(files, home.history),
         split=split,
     )
 
 
 def parts_of(home: Home) -> list[Path]:
-    """The files of the history, oldest day first."""
-    return sorted(home.history.glob("date=*/*.parquet"))
+    """The files of the history, oldest day first; a compaction leaves them for a while."""
+    return parts(home.history)
 
 
 def _row(database: duckdb.DuckDBPyConnection, select: str) -> tuple[Any, ...]:
