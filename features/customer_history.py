@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from features.history import is_empty, scan
+from features.history import read_parts, scan_of
 from features.identity import aliases_among
 from features.interaction import ANONYMOUS, Interaction
 from features.log import Log
@@ -54,19 +55,23 @@ def _is_of(each: Interaction, customer_id: str, devices: Collection[str]) -> boo
 def _naming(
     log: Log, root: Path, customer_id: str | None, anonymous_ids: Collection[str]
 ) -> list[Interaction]:
-    found = log.interactions_of(customer_id, anonymous_ids)
-    if is_empty(root):
-        return found
-    try:
-        with duckdb.connect() as database:
-            rows = database.sql(
-                f"SELECT * FROM {scan(root)} "
-                "WHERE customer_id = ? OR anonymous_id IN (SELECT unnest(?::VARCHAR[]))",
-                params=[customer_id, list(anonymous_ids)],
-            ).to_arrow_table()
-    except duckdb.Error as error:  # such as a part that was replaced just now
-        raise OSError(f"the history cannot be read: {error}") from error
-    return found + [interaction_of(row) for row in rows.to_pylist()]
+    rows = read_parts(root, lambda parts: _rows_naming(parts, customer_id, anonymous_ids))
+    logged = log.interactions_of(customer_id, anonymous_ids)
+    return logged + [interaction_of(row) for row in rows]
+
+
+def _rows_naming(
+    parts: list[Path], customer_id: str | None, anonymous_ids: Collection[str]
+) -> list[dict[str, Any]]:
+    if not parts:
+        return []
+    with duckdb.connect() as database:
+        rows = database.sql(
+            f"SELECT * FROM {scan_of(parts)} "
+            "WHERE customer_id = ? OR anonymous_id IN (SELECT unnest(?::VARCHAR[]))",
+            params=[customer_id, list(anonymous_ids)],
+        )
+        return rows.to_arrow_table().to_pylist()
 
 
 def _each_once(found: Iterable[Interaction]) -> list[Interaction]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.aging import Aging
 from features.erasure import erased_name
 from features.measures import Measures
 from features.record import tick
@@ -169,12 +170,30 @@ def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> in
         return database.total_changes - before
 
 
+def customers_in(home: Home) -> list[str]:
+    """The keys of the customers about whom there are decisions."""
+    if not home.decisions.exists():
+        return []
+    with closing(_open(home.decisions)) as database:
+        rows = database.execute("SELECT DISTINCT customer_key FROM decisions").fetchall()
+    return [key for (key,) in rows]
+
+
 def forget_before(home: Home, moment: datetime) -> int:
     """Takes everything out that was decided before a moment; gives how many decisions."""
     if not home.decisions.exists():
         return 0
     with closing(_open(home.decisions)) as database, database:
         return database.execute("DELETE FROM decisions WHERE tick < ?", (tick(moment),)).rowcount
+
+
+def forget_past(home: Home, aging: Aging) -> int:
+    """Takes out the decisions that hold a record past its time; gives how many decisions."""
+    if not home.decisions.exists():
+        return 0
+    with closing(_open(home.decisions)) as database, database:
+        database.create_function("is_past", 1, lambda records: bool(aging.past(records)))
+        return database.execute("DELETE FROM decisions WHERE is_past(records)").rowcount
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.decision_log import customers_in, forget
 from features.erasure import NO_ERASURES, Erasures, erased_name
 from features.interaction import ANONYMOUS, Interaction
 from features.log import Log, open_log
 from features.pruning import Pruned, prune_files, prune_history
-from features.record import RECORD, tick, unpack
+from features.record import RECORD, moment, tick, unpack
 from features.scrubbing import scrub
 from features.settings import FeatureSettings, Home
 
@@ -126,12 +127,24 @@ def sweep(
     _count(receipt, "truth of the simulation", truth)
     windows = prune_files(home.windows, "customer_key", found.without_customers("customer_key"))
     _count(receipt, "packed histories of the past", windows)
+    receipt.removed["decision log"] += _forget_decisions(home, found)
     receipt.removed["reject files"] += _clean_rejects(home.rejects, found)
     for path in (home.log, home.online, home.decisions):
         clear = {each for each in found.ids if len(each) >= SHORTEST_CLEAR_ID}
         if not scrub(path, clear):
             receipt.remaining.append(f"traces in {path.name}: python -m {SWEEP_COMMAND} again")
     return found.keys
+
+
+def _forget_decisions(home: Home, found: _Found) -> int:
+    """Also about customers of whom nothing else was held."""
+    found.keys |= found.erasures.covered(customers_in(home))
+    ticks = {key: found.erasures.tick_of(key) for key in sorted(found.keys)}
+    return sum(
+        forget(home, [key], up_to=moment(erased))
+        for key, erased in ticks.items()
+        if erased is not None
+    )
 
 
 def _count(receipt: Receipt, place: str, pruned: Pruned) -> None:

@@ -18,6 +18,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
 
+from features.aging import Aging
 from features.record import RECORD_BYTES
 
 MERGE_TAG = "merge"
@@ -103,6 +104,21 @@ class HistoryStore(Protocol):
         The views are all those of the entity. Merging drops records up to `before_tick`
         from then on; of several erasures the latest holds.
         """
+
+    def drop_older(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        aging: Aging,
+        progress: Callable[[int], None],
+    ) -> int:
+        """Takes out of a history view what is past its time; gives how many records that were.
+
+        Each customer's at once; what is merged meanwhile stays. Tells `progress` the customers.
+        """
+
+    def drop_tombstones(self, config: RepoConfig, join_key: str, before_tick: int) -> int:
+        """Removes tombstones of before a tick that name whom they are of; gives how many stay."""
 
     def progress(self, config: RepoConfig) -> Progress:
         """What this store holds of the log."""

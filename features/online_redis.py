@@ -21,6 +21,7 @@ from feast.utils import _get_cached_request_context, make_tzaware
 from feast.value_type import ValueType
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from features.aging import Aging
 from features.online import (
     MAX_RECORDS_TAG,
     MERGE_TAG,
@@ -35,6 +36,7 @@ from features.online_wire import Plan, metadata
 from features.record import RECORD_BYTES
 from features.redis_link import Command, RedisLink, trips
 from features.redis_progress import RedisProgress, marks_of
+from features.redis_removal import drop_older, drop_tombstones, scan
 
 STORE = "features.online_redis.HistoryRedisOnlineStore"
 ROWS_A_TRIP = 200
@@ -129,6 +131,27 @@ class HistoryRedisOnlineStore(RedisOnlineStore):
         for keys in trips(entity_keys, ROWS_A_TRIP):
             calls = [(1, _redis_key(config, each), erased) for each in keys]
             self.link(config).run("erase customers", ERASE, calls)
+
+    def drop_older(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        aging: Aging,
+        progress: Callable[[int], None],
+    ) -> int:
+        """Takes out what is past its time, record by record; what is merged meanwhile stays."""
+        name, link, count = _view_name(config, table), self.link(config), 0
+        field = _mmh3(f"{name}:{table.tags[MERGE_TAG]}")
+        for keys in scan(link, serialize_entity_key_prefix(list(table.join_keys))):
+            count += drop_older(link, keys, field, f"_ts:{name}", aging)
+            progress(len(keys))
+        return count
+
+    def drop_tombstones(self, config: RepoConfig, join_key: str, before_tick: int) -> int:
+        """A key whose tombstone was all that it held is gone with it."""
+        link, before = self.link(config), before_tick.to_bytes(TICK_BYTES, "big")
+        heads = serialize_entity_key_prefix([join_key])
+        return sum(drop_tombstones(link, keys, before) for keys in scan(link, heads))
 
     # Reading.
 

@@ -14,6 +14,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.utils import to_naive_utc
 
+from features.aging import Aging
 from features.online import (
     MAX_RECORDS_TAG,
     MERGE_TAG,
@@ -24,6 +25,7 @@ from features.online import (
     stored_key,
 )
 from features.record import RECORD_BYTES, merge
+from features.sqlite_aging import Aged, age
 from features.sqlite_progress import SqliteProgress, failing_to
 
 BUSY_TIMEOUT_MS = 5000
@@ -158,6 +160,27 @@ class HistorySqliteOnlineStore(SqliteOnlineStore):
         """What this store holds of the log."""
         with failing_to("be opened"):
             return SqliteProgress(self._get_conn(config))
+
+    def drop_older(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        aging: Aging,
+        progress: Callable[[int], None],
+    ) -> int:
+        """Takes out what is past its time, in transactions of some customers each."""
+        name, feature = _table_name(config, table), table.tags[MERGE_TAG]
+        aged, count = Aged(1, 0, b""), 0
+        while aged.customer_count:
+            with failing_to(f"age {table.name}"), self._writing(config) as connection:
+                aged = age(connection, name, feature, aged.last_key, aging)
+            count += aged.removed_count
+            progress(aged.customer_count)
+        return count
+
+    def drop_tombstones(self, config: RepoConfig, join_key: str, before_tick: int) -> int:
+        """There are none: tombstones here are digests."""
+        return 0
 
     @contextmanager
     def _writing(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +12,10 @@ from features.consent import consent_of
 from features.customer_history import read_customer
 from features.erasure import Erasures
 from features.export import Online, export_lines
-from features.forgetting import NEXT_TRAINING, ONLINE, Receipt, erasure_tick, sweep
+from features.forgetting import NEXT_TRAINING, ONLINE, SWEEP_COMMAND, Receipt, erasure_tick, sweep
 from features.log import open_log
 from features.progress import counting
-from features.record import moment
+from features.record import moment, tick
 from features.retention import Retention, retain_offline
 from features.settings import FeatureSettings, Home, options
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from features.live import LiveFeatures
 
 PLACE, NUMBER = 38, 14  # widths
+TOMBSTONES_STAY = timedelta(minutes=2)  # on-line, where they name whom they are of
 
 
 @click.command("retain")
@@ -44,10 +45,7 @@ def retain_command(now: datetime | None, **settings: Any) -> None:
         with counting("retaining") as progress, open_log(chosen) as log:
             home = Home(chosen.home)
             removed.update(retain_offline(home, log, retention, progress=progress))
-            live.apply()  # what is left: nothing that was removed comes after this
-            removed[ONLINE] = live.online.drop_older(
-                retention.cutoff_ticks, retention.default_tick, progress=progress
-            )
+            removed[ONLINE] = live.online.drop_older(retention.aging, progress=progress)
     click.echo(f"Removed what was past its time at {retention.now:%Y-%m-%d %H:%M} UTC")
     _print_places(removed)
 
@@ -73,8 +71,12 @@ def erase_command(customer: str | None, pending: bool, as_json: bool, **settings
         erasures = Erasures(log.erasures())
         with counting("erasing") as progress:
             swept = erasures.of(keys) if customer else erasures
-            found = sweep(home, log, swept, receipt, customer_keys=keys, progress=progress)
-        live.online.drop_tombstones(sorted(found))
+            sweep(home, log, swept, receipt, customer_keys=keys, progress=progress)
+        # By then every process has heard of the tombstones in the log.
+        if left := live.online.drop_tombstones(tick(now - TOMBSTONES_STAY)):
+            receipt.remaining.append(
+                f"{left} online tombstones with ids: python -m {SWEEP_COMMAND} again in two minutes"
+            )
     if as_json:
         click.echo(json.dumps(_as_json(receipt)))
     else:

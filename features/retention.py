@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.aging import Aging
+from features.decision_log import forget_past
 from features.interaction import Interaction
 from features.log import Log
-from features.pruning import prune_history
+from features.pruning import prune_files, prune_history
 from features.record import EPOCH, tick
 from features.settings import Home
 from features.vocabulary import Vocabulary
@@ -49,15 +51,16 @@ class Retention:
         return rows if kept.all() else rows.filter(pa.array(kept))
 
     @property
-    def cutoff_ticks(self) -> dict[int, int]:
-        """By type code the tick before which packed records are past their time."""
+    def aging(self) -> Aging:
+        """The same for packed records."""
         types = self.vocabulary.types
-        return {types[name].code: tick(self.cutoff(name)) for name in types}
+        default = self.now - timedelta(days=self.vocabulary.retention_days)
+        return Aging({types[n].code: tick(self.cutoff(n)) for n in types}, tick(default))
 
-    @property
-    def default_tick(self) -> int:
-        """The same for type codes that are no longer declared."""
-        return tick(self.now - timedelta(days=self.vocabulary.retention_days))
+    def kept_windows(self, rows: pa.Table) -> pa.Table:
+        """Of packed histories those that hold no record past its time."""
+        kept = [not self.aging.past(each or b"") for each in rows["records"].to_pylist()]
+        return rows if all(kept) else rows.filter(pa.array(kept))
 
 
 def retain_offline(
@@ -67,7 +70,7 @@ def retain_offline(
     *,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Counter[str]:
-    """Removes what is past its time from log and history; gives how many rows, by place.
+    """Removes what is past its time from log, history and files; gives how many rows, by place.
 
     The log goes first: what a drain writes afterwards is young enough. Cut off at any moment, it
     is simply done again.
@@ -76,4 +79,7 @@ def retain_offline(
     removed["log"] = log.rewrite(retention.kept, progress=progress)
     pruned = prune_history(home.history, retention.kept_rows, progress=progress)
     removed["history"] = pruned.row_count
+    windows = prune_files(home.windows, "records", retention.kept_windows)
+    removed["packed histories of the past"] = windows.row_count
+    removed["decision log"] = forget_past(home, retention.aging)
     return removed

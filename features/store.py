@@ -1,7 +1,7 @@
 """The online features through Feast: what serving reads and writes."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -12,6 +12,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import StringList, Value
 from feast.repo_config import FeastConfigBaseModel, RegistryConfig
 
+from features.aging import Aging
 from features.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
 from features.item import Item
 from features.item_measures import ITEM_MEASURES
@@ -174,6 +175,15 @@ class OnlineFeatures:
         views = [each for each in self._feast.list_feature_views() if _is_of_customers(each)]
         keys = [_entity("customer_key", each) for each in customer_keys]
         self._store.erase(self._config, views, keys, before_tick)
+
+    def drop_older(self, aging: Aging, *, progress: Callable[[int], None]) -> int:
+        """Takes out of all customers' records what is past its time; gives how many that were."""
+        views = (self._views.history, self._views.consent)
+        return sum(self._store.drop_older(self._config, each, aging, progress) for each in views)
+
+    def drop_tombstones(self, before_tick: int) -> int:
+        """Removes tombstones of before a tick that name whom they are of; gives how many stay."""
+        return self._store.drop_tombstones(self._config, "customer_key", before_tick)
 
     def applied_position(self, stream: str) -> int:
         """Up to where the store holds a stream of the log; 0 for a store that was lost."""

@@ -38,6 +38,7 @@ ROWS = [
     aged(6, 364, "impression"),
 ]
 KEPT = [1, 2, 3, 6]
+REMOVED = {"log": 0, "history": 0, "packed histories of the past": 0, "decision log": 0}
 
 
 def numbers(interactions: list[Interaction]) -> list[int]:
@@ -90,8 +91,8 @@ def test_rows_and_interactions_are_judged_alike() -> None:
 def test_a_type_that_is_no_longer_declared_has_the_default() -> None:
     assert RETENTION.kept(aged(0, 3649, "gone"))
     assert RETENTION.kept(aged(0, 3651, "gone")) is None
-    assert RETENTION.default_tick == tick(NOW - timedelta(days=3650))
-    assert RETENTION.cutoff_ticks[1] == tick(NOW - timedelta(days=730))
+    assert RETENTION.aging.default_tick == tick(NOW - timedelta(days=3650))
+    assert RETENTION.aging.first_ticks[1] == tick(NOW - timedelta(days=730))
 
 
 def test_log_and_history_lose_what_is_past_its_time_and_nothing_else(tmp_path: Path) -> None:
@@ -101,9 +102,9 @@ def test_log_and_history_lose_what_is_past_its_time_and_nothing_else(tmp_path: P
     untouched = {each: each.stat().st_mtime_ns for each in home.history.rglob("*.parquet")}
     with SqliteLog(home.log) as log:
         log.append([ROWS])
-        assert retain_offline(home, log, RETENTION) == {"log": 3, "history": 3}
+        assert retain_offline(home, log, RETENTION) == REMOVED | {"log": 3, "history": 3}
         assert numbers([each.interaction for each in log.read(after=0, limit=9)]) == KEPT
-        assert retain_offline(home, log, RETENTION) == {"log": 0, "history": 0}
+        assert retain_offline(home, log, RETENTION) == REMOVED
     assert count(home.history) == 4
     left = {each: each.stat().st_mtime_ns for each in home.history.rglob("*.parquet")}
     assert len(left) == 4  # one a day and part
