@@ -38,6 +38,7 @@ class LiveFeatures:
         self._history = Home(settings.home).history
         self._log = open_log(settings)
         self.log_id = self._log.log_id
+        self.log_knows_ids = self._log.embedded
         self.erasures = Erasures(self._log.erasures())
         self._applier = self._applier_for(settings)
         self._waiting_since_s: float | None = None

@@ -14,8 +14,11 @@ NO_ITEMS = ItemIndex(())
 class Catalog:
     """All items, aligned to the item axis V of one model."""
 
-    def __init__(self, items: Iterable[Item], model_items: ItemIndex = NO_ITEMS) -> None:
+    def __init__(
+        self, items: Iterable[Item], model_items: ItemIndex = NO_ITEMS, *, position: int = 0
+    ) -> None:
         """An item that the model knows and the catalog does not hold is not offered."""
+        self.position = position  # up to where the log's changes of items are in it
         self._items: dict[str, Item] = {}
         self.by_hash: dict[int, Item] = {}  # by features.record.item_hash
         self._index = model_items.index_by_id

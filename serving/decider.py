@@ -31,6 +31,7 @@ class Degradation(Enum):
     NONE = 1
     WITHOUT_FEATURES = 2
     POPULARITY = 3
+    INCOMPLETE_FEATURES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,19 +133,19 @@ class Decider:
         )
 
     async def _history(self, question: Question) -> tuple[bytes, Degradation]:
-        """Records what came along, then reads; without features only what came along."""
+        """Records what came along, then reads; what came along counts in any case."""
         memory = self._memory
         if question.interactions:
             await memory.log(question.interactions, deadline=question.deadline)
+            await memory.apply(within_s=memory.read_s)
+        own = b"".join(pack(each, memory.vocabulary) for each in question.interactions)
         try:
-            if question.interactions:
-                await memory.apply()
-            history = await memory.read(question.customer_key, deadline=question.deadline)
-            return history, Degradation.NONE
+            seen = await memory.read(question.customer_key, deadline=question.deadline)
         except BatchError:
-            records = [pack(each, memory.vocabulary) for each in question.interactions]
-            history = merge(b"", b"".join(records), max_records=memory.max_records)
-            return history, Degradation.WITHOUT_FEATURES
+            own_history = merge(b"", own, max_records=memory.max_records)
+            return own_history, Degradation.WITHOUT_FEATURES
+        history = merge(seen.known.history, own, max_records=memory.max_records)
+        return history, Degradation.NONE if seen.whole else Degradation.INCOMPLETE_FEATURES
 
     async def close(self) -> None:
         """Finishes what waits."""

@@ -5,29 +5,44 @@ calls share one durable transaction, one apply and one read.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from features.encoding import ItemIndex
 from features.erasure import Erasures
-from features.interaction import Interaction
+from features.interaction import Interaction, Violation
 from features.item import Item
 from features.live import LiveFeatures
-from features.log import Appended, LogError
+from features.log import Appended, LogError, TooLargeError
 from features.online import OnlineError
 from features.store import Known
 from features.vocabulary import Vocabulary
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import NO_ITEMS, Catalog
-from serving.errors import UnavailableError
+from serving.errors import InvalidError, QueueFullError, UnavailableError
 from serving.settings import ServingSettings
 
+APPLY_S = 1.0  # after that a write is acknowledged as pending
+CHANGES_A_STEP = 500
+
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read of one customer."""
+
+    known: Known
+    whole: bool  # whether the online store held all that it should
+
+
 class Memory:
-    """What is known of customers and items. What fails in apply and read raises BatchError."""
+    """What is known of customers and items."""
 
     def __init__(self, live: LiveFeatures, settings: ServingSettings) -> None:
         """Takes over the open live features; close() closes them."""
@@ -38,38 +53,128 @@ class Memory:
         self._log_thread = ThreadPoolExecutor(1, "log")
         self._features_thread = ThreadPoolExecutor(1, "features")
         bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-        self._log: Batcher[Sequence[Interaction], Appended] = Batcher(
-            in_thread(self._log_thread, live.log), **bounds
+        self._log: Batcher[Sequence[Interaction], Appended | TooLargeError] = Batcher(
+            in_thread(self._log_thread, self._log_all), **bounds
         )
-        self._apply: Batcher[None, None] = Batcher(
+        self._sift: Batcher[Sequence[Interaction], list[Interaction]] = Batcher(
+            in_thread(self._features_thread, live.without_held), **bounds
+        )
+        self._apply: Batcher[None, bool] = Batcher(
             in_thread(self._features_thread, self._apply_all), **bounds
         )
-        self._read: Batcher[str, bytes] = Batcher(
-            in_thread(self._features_thread, live.read), **bounds
+        self._read: Batcher[str, Seen] = Batcher(
+            in_thread(self._features_thread, self._read_all), **bounds
         )
+        self._read_s = settings.read_ms / 1000
+        self._sweep_s = settings.sweep_s
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def log(
         self, interactions: Sequence[Interaction], *, deadline: float | None = None
     ) -> Appended:
-        """Makes checked interactions durable; raises UnavailableError."""
+        """Makes checked interactions durable; raises UnavailableError or InvalidError."""
         try:
-            return await self._log.ask(interactions, deadline=deadline)
+            answer = await self._log.ask(await self._new_among(interactions), deadline=deadline)
         except BatchError as failure:
             raise UnavailableError(
                 "the log cannot be written; nothing was kept: try again"
             ) from failure
+        if isinstance(answer, TooLargeError):
+            rule = f"must be {answer.limit_bytes:,} bytes at most, as logged: send fewer at once"
+            size = f"{answer.size_bytes:,} bytes"
+            raise InvalidError([Violation("interactions", size, rule)]) from answer
+        return Appended(answer.accepted_count, len(interactions) - answer.accepted_count)
 
-    async def apply(self) -> None:
-        """Makes everything logged count in reads."""
-        await self._apply.ask(None)
+    async def _new_among(self, interactions: Sequence[Interaction]) -> Sequence[Interaction]:
+        """Without what is held already; all of them where nobody can tell."""
+        if self._live.log_knows_ids:
+            return interactions
+        try:
+            async with asyncio.timeout(self._read_s):
+                return await self._sift.ask(interactions)
+        except (BatchError, QueueFullError, TimeoutError):
+            return interactions
 
-    def _apply_all(self, callers: Sequence[None]) -> Sequence[None]:
-        self._live.apply()
-        return callers
+    def _log_all(
+        self, calls: Sequence[Sequence[Interaction]]
+    ) -> Sequence[Appended | TooLargeError]:
+        """One call that is too large does not spoil the others."""
+        try:
+            return self._live.log(calls)
+        except TooLargeError as error:
+            if len(calls) == 1:
+                return [error]
+            return [answer for each in calls for answer in self._log_all([each])]
 
-    async def read(self, customer_key: str, *, deadline: float | None = None) -> bytes:
-        """A customer's packed records, oldest first; empty for an unknown customer."""
-        return await self._read.ask(customer_key, deadline=deadline)
+    async def apply(self, *, within_s: float = APPLY_S) -> bool:
+        """Makes what was logged count in reads; whether it does. If not, a sweep will."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._apply.ask(None)
+        except (BatchError, QueueFullError, TimeoutError):
+            return False
+
+    def _apply_all(self, callers: Sequence[None]) -> Sequence[bool]:
+        return [self._live.apply()] * len(callers)
+
+    async def read(self, customer_key: str, *, deadline: float | None = None) -> Seen:
+        """What is known of a customer; raises BatchError, also where that takes too long."""
+        try:
+            async with asyncio.timeout(self._read_s):
+                return await self._read.ask(customer_key, deadline=deadline)
+        except TimeoutError as error:
+            raise BatchError(f"no answer within {self._read_s * 1000:g} ms") from error
+
+    def _read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
+        reading = self._live.read(customer_keys)
+        return [Seen(known, reading.whole) for known in reading.customers]
+
+    @property
+    def read_s(self) -> float:
+        """How long a read may take."""
+        return self._read_s
+
+    async def start(self) -> None:
+        """Reads once, as the first time takes longer, and sweeps from now on."""
+        try:
+            await self._read.ask("")
+        except BatchError:
+            logger.warning("the online store cannot be read; answers go without features")
+        self._sweeper = asyncio.create_task(self._sweep_forever())
+
+    async def _sweep_forever(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            try:
+                await self.sweep()
+                failing = False
+            except Exception as error:  # the next sweep must run
+                if not failing:  # one line for an outage
+                    logger.warning("what was left behind cannot be applied: %s", error)
+                failing = True
+
+    async def sweep(self) -> None:
+        """Learns what others have changed, and applies what was left behind; see features.live."""
+        await self._renew_catalog()
+        await self.apply()
+        more = True
+        while more:
+            lacking = await self._in_features_thread(self._live.lacking)
+            fetched = await self._in_log_thread(partial(self._live.fetch, lacking))
+            more = await self._in_features_thread(partial(self._live.merge, *fetched))
+
+    async def _renew_catalog(self) -> None:
+        catalog, limit = self.catalog, CHANGES_A_STEP
+        while changes := await self._in_log_thread(
+            partial(self._live.changed_items, after=catalog.position, limit=limit)
+        ):
+            for each in changes:
+                if each.item is None:
+                    catalog.remove([each.item_id])
+                else:
+                    catalog.put([each.item])
+            catalog.position = changes[-1].position
 
     def staleness_s(self) -> float:
         """How long the oldest logged interaction has been waiting to be applied."""
@@ -118,13 +223,16 @@ class Memory:
         return len(held)
 
     async def get_item(self, item_id: str) -> Item | None:
-        """One item of the catalog, from the online store."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._features_thread, self._live.get_item, item_id)
+        """One item of the catalog, from the online store; raises UnavailableError."""
+        return await self._in_features_thread(partial(self._live.get_item, item_id))
 
     async def read_catalog(self, model_items: ItemIndex = NO_ITEMS) -> Catalog:
         """The whole catalog as it stands in the log, aligned to a model's items."""
-        return await self._in_log_thread(lambda: Catalog(self._live.items(), model_items))
+        return await self._in_log_thread(partial(self._read_catalog, model_items))
+
+    def _read_catalog(self, model_items: ItemIndex) -> Catalog:
+        position = self._live.last_item_change()
+        return Catalog(self._live.items(), model_items, position=position)
 
     async def _in_log_thread(self, function: Callable[[], T]) -> T:
         try:
@@ -136,7 +244,10 @@ class Memory:
 
     async def close(self) -> None:
         """Finishes what waits, then closes the log."""
-        for batcher in (self._log, self._apply, self._read):
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+        for batcher in (self._sift, self._log, self._apply, self._read):
             await batcher.drain()
         self._log_thread.shutdown()
         self._features_thread.shutdown()

@@ -30,6 +30,7 @@ DEGRADATION = {
     Degradation.NONE: personalization_pb.DEGRADATION_LEVEL_NONE,
     Degradation.WITHOUT_FEATURES: personalization_pb.DEGRADATION_LEVEL_WITHOUT_FEATURES,
     Degradation.POPULARITY: personalization_pb.DEGRADATION_LEVEL_POPULARITY,
+    Degradation.INCOMPLETE_FEATURES: personalization_pb.DEGRADATION_LEVEL_INCOMPLETE_FEATURES,
 }
 
 

@@ -63,6 +63,7 @@ class Server:
         self._registry = Registry(self._settings, self.memory.vocabulary)
         self._health = health.aio.HealthServicer()
         await self.refresh()
+        await self.memory.start()
         await self._start_answering()
 
     def _bind(self) -> grpc.aio.Server:

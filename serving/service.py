@@ -90,13 +90,10 @@ class Service:
             door.check_held(items_named_by(request), self._memory.catalog)
         door.close()
         appended = await self._memory.log(interactions, deadline=deadline)
-        try:
-            await self._memory.apply()
-        except BatchError as failure:
-            text = "the interactions are kept but do not count yet; writing them again is harmless"
-            raise UnavailableError(text) from failure
         return personalization_pb.RecordInteractionsResponse(
-            accepted_count=appended.accepted_count, duplicate_count=appended.duplicate_count
+            accepted_count=appended.accepted_count,
+            duplicate_count=appended.duplicate_count,
+            pending=not await self._memory.apply(),
         )
 
     async def decide_interaction(
@@ -116,11 +113,11 @@ class Service:
         """What is held on-line."""
         key = self._customer_key(request)
         try:
-            history = await self._memory.read(key, deadline=deadline)
+            seen = await self._memory.read(key, deadline=deadline)
         except BatchError as failure:
             raise UnavailableError("the features cannot be read now: try again") from failure
         items = self._memory.catalog.by_hash
-        return customer_reply(held_interactions(history, self._memory.vocabulary, items))
+        return customer_reply(held_interactions(seen.known.history, self._memory.vocabulary, items))
 
     async def erase_customer(
         self, request: customer_pb.EraseCustomerRequest, deadline: float
@@ -138,7 +135,7 @@ class Service:
     async def upsert_items(
         self, request: catalog_pb.UpsertItemsRequest, deadline: float
     ) -> catalog_pb.UpsertItemsResponse:
-        """All of them or none."""
+        """One by one, each durably."""
         items = items_of(request.items, self._door())
         await self._memory.upsert_items(items)
         return catalog_pb.UpsertItemsResponse(upserted_count=len(items))

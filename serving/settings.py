@@ -15,6 +15,8 @@ LEAST = {
     "grace_s": 0,
     "log_share": 0,
     "max_records": 1,
+    "read_ms": 1,
+    "sweep_s": 0.01,
 }
 
 
@@ -26,6 +28,8 @@ class ServingSettings(FeatureSettings):
     port: Annotated[int, "port to listen on; 0 picks a free one"] = 50051
     max_batch: Annotated[int, "calls answered together at most"] = 32
     max_queue: Annotated[int, "calls that may wait; one more is refused at once"] = 512
+    read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0
+    sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
     threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0

@@ -62,8 +62,9 @@ class Running:
     """A server with its stubs, from `with` to the end of the block."""
 
     def __init__(self, home: Path, **settings: object) -> None:
-        """Listens on a free port; a new champion is looked for only by refresh()."""
-        values = {"home": home, "port": 0, "refresh_s": 3600.0} | settings
+        """Listens on a free port; looks for a champion only by refresh(), sweeps by sweep()."""
+        at_leisure = {"refresh_s": 3600.0, "sweep_s": 3600.0, "read_ms": 10_000.0}
+        values = {"home": home, "port": 0} | at_leisure | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -83,6 +84,10 @@ class Running:
     def refresh(self) -> None:
         """Looks for a new champion."""
         self._await(self.server.refresh())
+
+    def sweep(self) -> None:
+        """Applies what was left behind."""
+        self._await(self.server.memory.sweep())
 
     def __exit__(
         self,
