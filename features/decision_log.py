@@ -150,26 +150,6 @@ def read_decisions(home: Home, *, since: datetime) -> list[LoggedDecision]:
     ]
 
 
-def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> int:
-    """Takes customers' decisions up to a moment out, also any that is still on its way.
-
-    Gives how many there were. Their keys are kept nowhere: see features.erasure.erased_name.
-    """
-    if not home.decisions.exists() or not customer_keys:
-        return 0
-    keys = [(each,) for each in customer_keys]
-    names = [(erased_name(each), tick(up_to)) for each in customer_keys]
-    with closing(_open(home.decisions)) as database, database:
-        database.executemany(
-            "INSERT INTO erasures VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET tick = max(tick, excluded.tick)",
-            names,
-        )
-        before = database.total_changes
-        database.executemany("DELETE FROM decisions WHERE customer_key = ?", keys)
-        return database.total_changes - before
-
-
 def customers_in(home: Home) -> list[str]:
     """The keys of the customers about whom there are decisions."""
     if not home.decisions.exists():
@@ -177,6 +157,28 @@ def customers_in(home: Home) -> list[str]:
     with closing(_open(home.decisions)) as database:
         rows = database.execute("SELECT DISTINCT customer_key FROM decisions").fetchall()
     return [key for (key,) in rows]
+
+
+def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> int:
+    """Takes customers' decisions up to a moment out, also any that is still on its way.
+
+    Gives how many there were. Their keys are kept nowhere: see features.erasure.erased_name.
+    """
+    if not home.decisions.exists() or not customer_keys:
+        return 0
+    last = tick(up_to) + 1  # a moment made of a tick may have been rounded down
+    with closing(_open(home.decisions)) as database, database:
+        database.executemany(
+            "INSERT INTO erasures VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET tick = max(tick, excluded.tick)",
+            [(erased_name(each), last) for each in customer_keys],
+        )
+        before = database.total_changes
+        database.executemany(
+            "DELETE FROM decisions WHERE customer_key = ? AND tick <= ?",
+            [(each, last) for each in customer_keys],
+        )
+        return database.total_changes - before
 
 
 def forget_before(home: Home, moment: datetime) -> int:

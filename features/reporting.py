@@ -57,6 +57,8 @@ def print_skew(found: Sequence[FeatureSkew], *, every: bool) -> None:
     Console(highlight=False).print(table)
     differing = sum(each.equal < each.compared for each in found)
     _line(f"{differing} of {len(found)} features differ")
+    if not found[0].compared:
+        _line("No decision was logged in that time: see --log-share of python -m serving")
 
 
 def _content(summary: Summary) -> Iterator[tuple[str, object]]:

@@ -12,7 +12,14 @@ from click.testing import CliRunner
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from features.__main__ import main
-from features.decision_log import DecisionLog, Sample, forget, forget_before, read_decisions
+from features.decision_log import (
+    DecisionLog,
+    Sample,
+    customers_in,
+    forget,
+    forget_before,
+    read_decisions,
+)
 from features.draining import drain
 from features.measures import Measures
 from features.record import RECORD_BYTES, merge, pack, tick
@@ -73,7 +80,7 @@ def test_an_honest_run_shows_no_skew(lived: Path) -> None:
     found = check(lived)
     assert [(each.compared, each.equal) for each in found] == [(10, 10)] * (1 + len(MEASURES.names))
     assert all(each.largest == each.stability == 0 for each in found)
-    assert drain(settings_of(lived)) == 9
+    assert drain(settings_of(lived)) == 10
     assert differing(check(lived)) == set()
     said = CliRunner().invoke(main, ["skew", "--home", str(lived), "--max-records", "5"])
     assert (said.exit_code, said.output.splitlines()[-1]) == (0, "  0 of 110 features differ")
@@ -170,16 +177,19 @@ def sample(decision_id: str, customer_key: str = "ada-of-the-shop", number: int 
 
 
 def test_the_forgotten_leave_nothing_and_do_not_come_back(tmp_path: Path) -> None:
-    home, names = Home(tmp_path), ("ada-of-the-shop", "bob-of-the-shop")
-    assert forget(home, names, up_to=START) == 0
-    write(home, *(sample(f"{n:032x}", names[n % 2]) for n in range(4)))
-    assert forget(home, names[:1], up_to=START) == 2
-    write(home, sample(f"{5:032x}"), sample(f"{6:032x}", number=1))
+    home, (ada, bob) = Home(tmp_path), ("ada-of-the-shop", "bob-of-the-shop")
+    assert forget(home, [ada], up_to=START) == 0
+    assert customers_in(home) == []
+    write(home, *(sample(f"{n:032x}", (ada, bob)[n % 2]) for n in range(4)))
+    assert sorted(customers_in(home)) == [ada, bob]
+    assert forget(home, [ada, "nobody"], up_to=START) == 2
+    write(home, sample(f"{5:032x}"), sample(f"{6:032x}", number=256))
     kept = [each.sample for each in read_decisions(home, since=LONG_AGO)]
-    assert [each.customer_key for each in kept] == [names[1], names[1], names[0]]
-    assert kept[2].tick == tick(START) + 1  # of a new customer by the old name
-    assert forget(home, names[:1], up_to=START + timedelta(days=1)) == 1
-    assert names[0].encode() not in home.decisions.read_bytes()
+    assert [each.customer_key for each in kept] == [bob, bob, ada]
+    assert kept[2].tick == tick(START) + 256  # of a new customer by the old name
+    assert forget(home, [ada], up_to=START) == 0
+    assert forget(home, [ada], up_to=START + timedelta(days=1)) == 1
+    assert ada.encode() not in home.decisions.read_bytes()
     assert forget_before(home, START) == 0
     assert forget_before(home, START + timedelta(days=1)) == 2
 
