@@ -9,6 +9,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import zlib
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass
@@ -29,21 +30,27 @@ ID_BITS = 32  # of a decision id, which is random hexadecimal: they decide on th
 BUSY_TIMEOUT_S = 5.0
 
 TABLES = """
+CREATE TABLE IF NOT EXISTS layouts (layout INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS decisions (
     decision_id TEXT PRIMARY KEY,
     customer_key TEXT NOT NULL,
     tick INTEGER NOT NULL,
     staleness_s REAL NOT NULL,
     records BLOB NOT NULL,
-    names TEXT NOT NULL,
+    layout INTEGER NOT NULL,
     measures BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS decisions_by_customer ON decisions (customer_key);
 CREATE TABLE IF NOT EXISTS erasures (name TEXT PRIMARY KEY, tick INTEGER NOT NULL);
 """
 INSERT = """
-INSERT OR IGNORE INTO decisions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS
-    (SELECT 1 FROM erasures WHERE name = ?8 AND tick >= ?3)
+INSERT OR IGNORE INTO decisions
+SELECT ?1, ?2, ?3, ?4, ?5, (SELECT layout FROM layouts WHERE names = ?6), ?7
+WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE name = ?8 AND tick >= ?3)
+"""
+SELECT = """
+SELECT decision_id, customer_key, tick, staleness_s, records, names, measures
+FROM decisions JOIN layouts USING (layout) WHERE tick >= ? ORDER BY tick, decision_id
 """
 
 logger = logging.getLogger(__name__)
@@ -127,10 +134,11 @@ class DecisionLog:
             [each.records for each in samples], np.array([each.tick for each in samples])
         )
         rows = [
-            (*astuple(each), self._names, values.tobytes(), erased_name(each.customer_key))
+            (*astuple(each), self._names, zlib.compress(values), erased_name(each.customer_key))
             for each, values in zip(samples, taken.astype("<f8"), strict=True)
         ]
         with closing(_open(self._path)) as database, database:
+            database.execute("INSERT OR IGNORE INTO layouts (names) VALUES (?)", (self._names,))
             database.executemany(INSERT, rows)
 
 
@@ -138,16 +146,14 @@ def read_decisions(home: Home, *, since: datetime) -> list[LoggedDecision]:
     """What was logged since a moment, oldest first."""
     if not home.decisions.exists():
         return []
-    query = "SELECT * FROM decisions WHERE tick >= ? ORDER BY tick, decision_id"
     with closing(_open(home.decisions)) as database:
-        rows = database.execute(query, (tick(since),)).fetchall()
-    return [
-        LoggedDecision(
-            Sample(*row[:5]),
-            dict(zip(row[5].split(","), np.frombuffer(row[6], "<f8").tolist(), strict=True)),
-        )
-        for row in rows
-    ]
+        rows = database.execute(SELECT, (tick(since),)).fetchall()
+    return [LoggedDecision(Sample(*row[:5]), _by_name(row[5], row[6])) for row in rows]
+
+
+def _by_name(names: str, measures: bytes) -> dict[str, float]:
+    values = np.frombuffer(zlib.decompress(measures), "<f8").tolist()
+    return dict(zip(names.split(","), values, strict=True))
 
 
 def customers_in(home: Home) -> list[str]:
