@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.history import write_whole
+from features.history import write_part
 from features.interaction import Interaction
 from features.measures import Measures, measure_columns
+from features.point_in_time import TIME, histories_at, write_histories
 from features.record import RECORD_BYTES, merge, pack, tick
 from features.settings import FeatureSettings, Home
 from features.store import OnlineFeatures
 from features.vocabulary import DEFAULT_PATH, load_vocabulary
-from tests.interactions import START, interaction
+from tests.interactions import START, interaction, table_of
 
 VOCABULARY = load_vocabulary()
 MEASURES = Measures(VOCABULARY, max_records=5)
@@ -154,7 +155,7 @@ def test_neither_order_nor_repeats_matter(made: list[tuple[int, float]], seed: i
     assert (MEASURES.take([merged], now) == MEASURES.take([once], now)).all()
 
 
-def test_feast_gives_the_same_on_line_and_for_the_past(tmp_path: Path) -> None:
+def test_feast_gives_the_same_on_line(tmp_path: Path) -> None:
     settings = FeatureSettings(home=tmp_path, max_records=5)
     online = OnlineFeatures(settings)
     histories = {f"c{n}": packed(*(ago(d, number=d) for d in range(n))) for n in range(1, 5)}
@@ -168,14 +169,28 @@ def test_feast_gives_the_same_on_line_and_for_the_past(tmp_path: Path) -> None:
     at = [answer["customer_key"].index(key) for key in keys]  # Feast answers in any order
     assert [[answer[name][row] for name in MEASURES.names] for row in at] == expected
 
-    windows = {"customer_key": list(histories), "records": list(histories.values())}
-    windows["event_time"] = pa.array([NOW] * 4, pa.timestamp("us", tz="UTC"))
-    Home(tmp_path).windows.mkdir()
-    write_whole(pa.table(windows), Home(tmp_path).windows / "asked.parquet")
-    asked_then = pd.DataFrame(asked | {"event_timestamp": [NOW] * 5})
-    job = online.feast.get_historical_features(asked_then, service)
-    past = {row["customer_key"]: row for row in job.to_arrow().to_pylist()}
-    assert [[past[key][name] for name in MEASURES.names] for key in keys] == expected
+
+def test_feast_gives_the_same_for_the_past(tmp_path: Path) -> None:
+    acts = [ago(days, customer_id=f"c{n % 3}", number=n) for n, days in enumerate(range(40, 0, -3))]
+    home = Home(tmp_path)
+    write_part(home.history, table_of(acts), part="a")
+    moments = {(f"c{n}", NOW - timedelta(days=days)) for n in range(4) for days in (35, 20.5, 3)}
+    keys, times = zip(*sorted(moments), strict=True)
+    asked = pa.table({"customer_key": keys, "event_time": pa.array(times, TIME)})
+    batches = histories_at(home.history, asked, max_records=5, vocabulary=VOCABULARY)
+    write_histories(home.windows, batches, name="asked")
+
+    online = OnlineFeatures(FeatureSettings(home=tmp_path, max_records=5))
+    service = online.feast.get_feature_service("decision-measures-v1")
+    rows = {"customer_key": keys, "event_timestamp": times, "now_tick": [tick(t) for t in times]}
+    answer = online.feast.get_historical_features(pd.DataFrame(rows), service).to_arrow()
+    for row in answer.to_pylist():
+        known = [e for e in acts if e.event_time < row["event_timestamp"]]
+        own = packed(*(each for each in known if each.customer_id == row["customer_key"]))
+        now = np.array([tick(row["event_timestamp"])])
+        expected = MEASURES.take([own[-5 * RECORD_BYTES :]], now)[0]
+        assert [row[name] for name in MEASURES.names] == expected.tolist()
+    assert len(answer) == 12
 
 
 def test_columns_without_whole_records_are_those_of_a_stranger() -> None:
