@@ -216,4 +216,5 @@ def rows_at(asked: pa.Table, table: pa.Table, *, key: str, time: str) -> pa.Tabl
     known = (code_B >= 0) & (newest_B >= 0)
     known[known] = code_E[order[newest_B[known]]] == code_B[known]
     rows = pa.array(order[np.maximum(newest_B, 0)] if len(order) else newest_B, mask=~known)
-    return table.drop_columns(key).take(rows)
+    named = (name for name in table.column_names if name != key)
+    return pa.table({name: table[name].take(rows) for name in named})
