@@ -85,7 +85,8 @@ def look_back(
     keys = {each.customer_key for each in asked}
     keys |= {owner for alias, (owner, _) in joins.items() if alias in keys}
     devices = {alias for alias, (owner, _) in joins.items() if owner in keys}
-    accepted = {_name(each.interaction): each.accept_tick for each in entries}
+    # Of an interaction that the log has twice the first counts.
+    accepted = {_name(each.interaction): each.accept_tick for each in reversed(entries)}
     for each, record in _rows_of(root, keys | devices, vocabulary):
         tick = accepted.get((each["source"], each["interaction_id"]), ALWAYS)
         _add(hindsight, keys, each["customer_key"], record, tick)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ from features.skew import FeatureSkew, check_skew, compare, stability
 from features.vocabulary import load_vocabulary
 from tests.artefacts import publish, write_artefact
 from tests.interactions import START, interaction
+from tests.nats_server import NatsServer
+from tests.redis_server import RedisServer
 from tests.running import Running, add_items, decide, record, viewed
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,6 +48,12 @@ def home(tmp_path: Path) -> Path:
 
 def settings_of(home: Path) -> FeatureSettings:
     return FeatureSettings(home=home, max_records=5)
+
+
+def serving(home: Path, **settings: Any) -> Running:
+    """A server that logs every decision."""
+    patient = {"assumed_consent": "personalization,measurement", "read_ms": 10_000.0}
+    return Running(home, **({"log_share": 1.0, "max_records": 5} | patient | settings))
 
 
 def differing(found: list[FeatureSkew]) -> set[str]:
@@ -72,7 +81,7 @@ def check(home: Path) -> list[FeatureSkew]:
 
 @pytest.fixture
 def lived(home: Path) -> Path:
-    with Running(home, log_share=1.0, max_records=5) as server:
+    with serving(home) as server:
         live_through(server)
     return home
 
@@ -85,6 +94,20 @@ def test_an_honest_run_shows_no_skew(lived: Path) -> None:
     assert differing(check(lived)) == set()
     said = CliRunner().invoke(main, ["skew", "--home", str(lived), "--max-records", "5"])
     assert (said.exit_code, said.output.splitlines()[-1]) == (0, "  0 of 110 features differ")
+
+
+def test_an_honest_run_with_redis_and_nats_shows_no_skew(home: Path, tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "nats") as nats, RedisServer(tmp_path) as redis:
+        grown_up: dict[str, Any] = {"log_url": nats.url, "online_url": redis.url}
+        with serving(home, **grown_up) as server:
+            live_through(server)
+        settings = FeatureSettings(home=home, max_records=5, **grown_up)
+        found = check_skew(settings, since=LONG_AGO)
+        assert (found[0].compared, differing(found)) == (10, set())
+        assert drain(settings) == 10
+        assert differing(check_skew(settings, since=LONG_AGO)) == set()
+        change(home, "records", lambda old: old + pack(interaction(1), load_vocabulary()))
+        assert differing(check_skew(settings, since=LONG_AGO)) == {"records"}
 
 
 def test_a_wrong_measure_is_found(lived: Path) -> None:
@@ -126,7 +149,7 @@ def change(home: Path, column: str, changed: Callable[[bytes], bytes]) -> None:
 
 
 def test_what_came_too_late_was_not_known(home: Path) -> None:
-    with Running(home, log_share=1.0) as server:
+    with serving(home) as server:
         record(server, viewed("ada", "eggs"))
         decide(server, "ada")
         record(server, viewed("ada", "dates", event_time=Timestamp(seconds=1767225000)))
@@ -136,8 +159,15 @@ def test_what_came_too_late_was_not_known(home: Path) -> None:
     assert differing(check(home)) == set()
 
 
+def test_nothing_is_logged_of_whom_may_not_be_measured(home: Path) -> None:
+    with serving(home, assumed_consent="personalization") as server:
+        record(server, viewed("ada", "eggs"))
+        decide(server, "ada")
+    assert read_decisions(Home(home), since=LONG_AGO) == []
+
+
 def test_a_device_counts_from_when_it_was_joined(home: Path) -> None:
-    with Running(home, log_share=1.0, max_records=5) as server:
+    with serving(home) as server:
         record(server, viewed("", "eggs", anonymous_id="phone"), viewed("ada", "dates"))
         decide(server, "ada")
         record(server, viewed("ada", "", anonymous_id="phone", type="identify"))
