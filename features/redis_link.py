@@ -45,7 +45,10 @@ class RedisLink:
     """Connections to what a URL names, made when needed. One thread at a time; survives a fork."""
 
     def __init__(self, url: str) -> None:
-        """redis(s)://[user:password@]host:port[/db]; with +cluster or commas, a cluster."""
+        """redis(s)://[user:password@]host:port[/db]; with +cluster or commas, a cluster.
+
+        Options of redis-py may follow, as in ?socket_timeout=0.2, and take the place of the limits.
+        """
         self.clustered = is_cluster(url)
         self.breaker = CircuitBreaker(
             fail_max=OUTAGES_IN_A_ROW,
@@ -54,7 +57,8 @@ class RedisLink:
             throw_new_error_on_trip=False,
         )
         self._url = url
-        self._name = f"Redis at {url.rpartition('@')[2].rpartition('//')[2]}"  # no password
+        address = url.partition("?")[0].rpartition("@")[2].rpartition("//")[2]  # no password
+        self._name = f"Redis at {address}"
         self._client: Redis | RedisCluster | None = None
         self._connection: Connection | None = None
         self._process_id = 0
@@ -179,9 +183,11 @@ def _server(url: str) -> Redis:
 
 def _cluster(url: str) -> RedisCluster:
     scheme, _, rest = url.partition("://")
-    account, at, hosts = rest.rpartition("@")
+    places, mark, options = rest.partition("?")
+    account, at, hosts = places.rpartition("@")
     first, *others = hosts.split(",")
     nodes = [urlsplit(f"//{each.rpartition('//')[2]}") for each in others]
     startup = [ClusterNode(each.hostname, each.port or 6379) for each in nodes]
     plain = scheme.removesuffix("+cluster")
-    return RedisCluster(url=f"{plain}://{account}{at}{first}", startup_nodes=startup, **_limits())
+    start = f"{plain}://{account}{at}{first}{mark}{options}"
+    return RedisCluster(url=start, startup_nodes=startup, **_limits())
