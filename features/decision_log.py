@@ -1,4 +1,4 @@
-"""The decision log: the features of sampled decisions, as they were at the moment of deciding.
+"""The decision log: the features of sampled decisions, as they were when it was decided.
 
 It is there to be compared with the history (features.skew) and for nothing else. One thread writes
 it, to a SQLite file; a decision only hands its features over, and never waits and never fails for

@@ -1,4 +1,4 @@
-"""Hindsight: which records of a customer were known at a moment of the past, and which were not.
+"""Hindsight: which records of a customer were known at a moment of the past, and which not.
 
 The truth is the history and the log. An interaction was known if it had been accepted by then,
 whenever it happened: what arrived late was not. Of what is older than the log's entries, as after
