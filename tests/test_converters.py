@@ -1,10 +1,8 @@
 """Converters: literal samples of each public format, and what they mean here."""
 
-import gzip
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,149 +11,20 @@ from hypothesis import strategies as st
 
 from features.converters import cloudevents, ga4, personalize, retail, segment
 from features.converters.event import ConversionError, Sender
-from features.history import count
 from features.interaction import Interaction, check
 from features.readers.events import CONVERTERS
-from features.readers.mapping import load_mapping
-from features.readers.reading import UnreadableSourceError
-from features.settings import Home
-from tests.imports import NOW, VOCABULARY, history, outcome, rejects, run_import
+from tests.event_samples import (
+    CLOUD_EVENT,
+    GA4_PAYLOAD,
+    GA4_ROW,
+    PUT_EVENTS,
+    SAMPLES,
+    SEGMENT_CALL,
+    USER_EVENT,
+)
+from tests.imports import NOW, VOCABULARY
 
 SENDER = Sender(source="shop")
-
-CLOUD_EVENT = {
-    "specversion": "1.0",
-    "type": "com.example.shop.purchase",
-    "source": "/shop/checkout",
-    "subject": None,
-    "id": "C234-1234-1234",
-    "time": "2018-04-05T17:31:00Z",
-    "channel": "store",
-    "datacontenttype": "application/json",
-    "data": {
-        "customerId": "ada",
-        "itemId": "i7",
-        "quantity": 2,
-        "money": {"currencyCode": "EUR", "amount": 12.5},
-        "attributes": {"till": "4"},
-    },
-}
-GA4_ROW = {
-    "event_date": "20201130",
-    "event_timestamp": "1606708800123456",
-    "event_name": "purchase",
-    "event_params": [
-        {"key": "ga_session_id", "value": {"int_value": "1606708700"}},
-        {"key": "currency", "value": {"string_value": "USD"}},
-        {"key": "transaction_id", "value": {"string_value": "T_12345"}},
-        {"key": "value", "value": {"double_value": 72.05}},
-    ],
-    "event_bundle_sequence_id": "-4013437346",
-    "user_id": None,
-    "user_pseudo_id": "1026454.4271112504",
-    "platform": "WEB",
-    "stream_id": "2100450278",
-    "ecommerce": {"total_item_quantity": "3", "transaction_id": "T_12345"},
-    "items": [
-        {"item_id": "SKU_1", "item_name": "Tee", "price": 10.01, "quantity": "3"},
-        {"item_id": "SKU_2", "item_name": "Cap", "item_revenue": 42.02, "quantity": "1"},
-    ],
-}
-GA4_PAYLOAD = {
-    "client_id": "1026454.4271112504",
-    "user_id": "ada",
-    "timestamp_micros": 1606708800000000,
-    "non_personalized_ads": False,
-    "events": [
-        {"name": "search", "params": {"search_term": "t-shirts", "session_id": "9"}},
-        {
-            "name": "view_item_list",
-            "params": {
-                "item_list_id": "related_products",
-                "items": [
-                    {"item_id": "SKU_1", "item_name": "Tee", "index": 0},
-                    {"item_id": "SKU_2", "item_name": "Cap", "index": 1},
-                ],
-            },
-        },
-        {
-            "name": "refund",
-            "params": {"currency": "USD", "transaction_id": "T_12345_1", "value": 12.21},
-        },
-    ],
-}
-SEGMENT_CALL = {
-    "anonymousId": "507f191e810c19729de860ea",
-    "channel": "browser",
-    "context": {"ip": "8.8.8.8", "userAgent": "Mozilla/5.0"},
-    "event": "Order Completed",
-    "messageId": "bbac-11e4-8dfc-aa07a5b093db",
-    "originalTimestamp": "2015-02-23T22:28:55.387Z",
-    "properties": {
-        "checkout_id": "fksdjfsdjfisjf9sdfjsd9f",
-        "order_id": "50314b8e9bcf000000000000",
-        "total": 27.50,
-        "revenue": 25.00,
-        "currency": "EUR",
-        "products": [
-            {
-                "product_id": "507f1f77bcf86cd799439011",
-                "sku": "45790-32",
-                "name": "Monopoly: 3rd Edition",
-                "price": 19,
-                "quantity": 1,
-            },
-            {"product_id": "505bd76785ebb509fc183733", "price": 3, "quantity": 2},
-        ],
-    },
-    "receivedAt": "2015-02-23T22:28:55.415Z",
-    "sentAt": "2015-02-23T22:28:55.111Z",
-    "timestamp": "2015-02-23T22:28:55.111Z",
-    "type": "track",
-    "userId": "97980cfea0067",
-    "version": "1.1",
-}
-PUT_EVENTS = {
-    "trackingId": "tracking_id",
-    "userId": "user555",
-    "sessionId": "session1",
-    "eventList": [
-        {
-            "eventId": "event1",
-            "sentAt": 1553631760,
-            "eventType": "click",
-            "itemId": "movie_ten",
-            "recommendationId": "RID-1",
-            "impression": ["movie_ten", "choc-panama"],
-        },
-        {
-            "eventId": "event2",
-            "sentAt": 1553631782,
-            "eventType": "rating",
-            "properties": '{"itemId": "movie_ten", "eventValue": "4", "numRatings": "13"}',
-        },
-    ],
-}
-USER_EVENT = {
-    "eventType": "purchase-complete",
-    "visitorId": "visitor0",
-    "userInfo": {"userId": "user0", "ipAddress": "192.0.2.1"},
-    "eventTime": "2020-01-01T03:33:33.000001Z",
-    "attributionToken": "ABC",
-    "cartId": "cart1",
-    "productDetails": [
-        {"product": {"id": "abc"}, "quantity": 1},
-        {"product": {"id": "def"}, "quantity": 3},
-    ],
-    "purchaseTransaction": {"id": "tr-1", "revenue": 100.0, "currencyCode": "USD"},
-}
-SAMPLES = {
-    "cloudevents": CLOUD_EVENT,
-    "ga4": GA4_ROW,
-    "segment": SEGMENT_CALL,
-    "personalize": PUT_EVENTS,
-    "retail": USER_EVENT,
-}
 
 
 def brief(found: list[Interaction]) -> list[tuple]:
@@ -415,42 +284,3 @@ def test_an_odd_field_is_converted_or_refused_by_name(format: str, data: st.Data
         assert error.violation.rule
     else:
         assert all(isinstance(each, Interaction) for each in found)
-
-
-@pytest.mark.parametrize("format", SAMPLES)
-def test_importing_twice_is_importing_once(format: str, tmp_path: Path) -> None:
-    path, home = tmp_path / "events.jsonl.gz", Home(tmp_path / "home")
-    lines = [json.dumps(SAMPLES[format]), "{not json", json.dumps({"id": "\ud800"}), "[]"]
-    with gzip.open(path, "wt") as file:
-        file.write("\n".join(lines))
-    first = run_import(path, home, format=format)
-    again = run_import(path, home, format=format)
-    number = len(CONVERTERS[format](SAMPLES[format], SENDER))
-    assert outcome(first) == (number + 3, number, 0, 3)
-    assert outcome(again) == (number + 3, 0, number, 3)
-    assert count(home.history) == number
-    assert [row for row, _, _ in rejects(first)] == ["2", "3", "4"]
-
-
-def test_a_rejected_event_is_told_by_row_field_and_value(tmp_path: Path) -> None:
-    path, home = tmp_path / "calls.jsonl", Home(tmp_path / "home")
-    late = {**SEGMENT_CALL, "timestamp": "2999-01-01T00:00:00Z", "messageId": "2"}
-    other = {**SEGMENT_CALL, "event": "Cart Viewed"}
-    path.write_text("\n".join(map(json.dumps, [SEGMENT_CALL, other, late])))
-    summary = run_import(path, home, format="segment")
-    assert outcome(summary) == (5, 2, 0, 3)
-    assert rejects(summary) == [
-        ["2", "event", "'Cart Viewed'"],
-        ["3", "event_time", "2999-01-01T00:00:00+00:00"],
-        ["3", "event_time", "2999-01-01T00:00:00.004000+00:00"],
-    ]
-
-
-def test_what_events_do_not_say_is_set(tmp_path: Path) -> None:
-    path, home = tmp_path / "events.jsonl", Home(tmp_path / "home")
-    path.write_text(json.dumps(PUT_EVENTS))
-    mapping = load_mapping(None, constants=["channel=app"])
-    run_import(path, home, mapping, format="personalize")
-    assert {row[0] for row in history(home, "channel")} == {"app"}
-    with pytest.raises(UnreadableSourceError, match="only channel and currency can be set"):
-        run_import(path, home, load_mapping(None, columns=["item_id=x"]), format="personalize")
