@@ -101,9 +101,9 @@ def _lawful(chunk: Chunk, rejects: RejectFile, summary: Summary, rules: Rules) -
     erased = rules.erasures.violations(chunk.interactions)
     broken |= {place: [refused] for place, refused in erased.items()}  # which do not hold the id
     rejects.add(chunk.rejects)
-    for place, rules in broken.items():
+    for place, found in broken.items():
         row = int(chunk.rows[place])
-        rejects.add(_reject(chunk.file, row, each) for each in rules)
+        rejects.add(_reject(chunk.file, row, each) for each in found)
     summary.read += len(chunk.interactions) + chunk.untranslated
     summary.rejected += len(broken) + chunk.untranslated
     kept = np.ones(len(chunk.interactions), bool)
