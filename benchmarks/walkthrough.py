@@ -32,6 +32,7 @@ SIMULATION = ("--customers", "2000", "--days", "60", "--seed", "7")
 FIRST_CHANNEL, ACTING_CHANNEL, LAST_CHANNEL = "web", "store", "app"
 ACTS = ("view", "cart-add")
 CALLS = 1000
+AGAIN = f"python -m serving --home {HOME.path} --assumed-consent personalization"
 SHOWN = 8
 
 
@@ -60,7 +61,7 @@ def _show(console: Console, data: Path | None) -> None:
         frontend = stack.enter_context(closing(Frontend(address)))
         _act(console, frontend, find_story(HOME))
         _measure(console, address)
-    console.print(f"\nGo on with it:  python -m serving --home {HOME.path}\n")
+    console.print(f"\nGo on with it:  {AGAIN}\n")
 
 
 def _step(console: Console, name: str, work: Callable[[], str]) -> str:

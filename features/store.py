@@ -32,6 +32,9 @@ class Known:
     joined_to: str  # the customer key that an anonymous one is joined to; else empty
 
 
+NOTHING_KNOWN = Known(b"", b"", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is held of several customers."""

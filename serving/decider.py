@@ -11,11 +11,13 @@ from enum import Enum
 
 import numpy as np
 
+from features.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.decision_log import DecisionLog, Sample
-from features.interaction import Interaction
+from features.interaction import Interaction, Purpose
 from features.measures import Measures
 from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack
 from features.settings import Home
+from features.store import NOTHING_KNOWN
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.errors import NoModelError
@@ -23,6 +25,8 @@ from serving.memory import Memory
 from serving.models import Model
 from serving.policy import Intents, Ranked, intents_of, most_popular, rank
 from serving.settings import ServingSettings
+
+PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
 
 
 class Degradation(Enum):
@@ -59,6 +63,16 @@ class Decision:
     newest_tick: int | None
     staleness_s: float
     degradation: Degradation
+    profiled: bool  # whether the customer's history was allowed to count
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What of a customer counts in an answer."""
+
+    history: bytes
+    consent: Consent
+    degradation: Degradation
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,7 @@ class Decider:
         """Starts without a model: see use()."""
         self.model: Model | None = None
         self._memory = memory
+        self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
         self._log = DecisionLog(
             Home(settings.home).decisions,
@@ -108,12 +123,21 @@ class Decider:
         if self.model is None:
             raise NoModelError(f"no model serves; {self.how_to_train}")
         model, catalog = self.model, self._memory.catalog
-        history, degradation = await self._history(question)
-        decision_id, moment = uuid.uuid4().hex, _now_tick()
-        if degradation is Degradation.NONE:
+        remembered = await self._remember(question)
+        degradation, profiled = remembered.degradation, self._allows(remembered, PERSONALIZATION)
+        history = remembered.history if profiled else b""
+        decision_id = uuid.uuid4().hex
+        if degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
             staleness_s = self._memory.staleness_s()
-            sample = Sample(decision_id, question.customer_key, moment, staleness_s, history)
-            self._log.offer(sample)
+            self._log.offer(
+                Sample(
+                    decision_id,
+                    question.customer_key,
+                    _now_tick(),
+                    staleness_s,
+                    remembered.history,
+                )
+            )
         try:
             scored = await self._scoring.ask(
                 _Scoring(model, catalog, question, history), deadline=question.deadline
@@ -130,22 +154,29 @@ class Decider:
             newest_tick=_newest_tick(history),
             staleness_s=self._memory.staleness_s(),
             degradation=degradation,
+            profiled=profiled,
         )
 
-    async def _history(self, question: Question) -> tuple[bytes, Degradation]:
+    def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
+        return remembered.consent.allows(purpose, assumed=self._assumed)
+
+    async def _remember(self, question: Question) -> _Remembered:
         """Records what came along, then reads; what came along counts in any case."""
-        memory = self._memory
+        memory, vocabulary = self._memory, self._memory.vocabulary
         if question.interactions:
             await memory.log(question.interactions, deadline=question.deadline)
             await memory.apply(within_s=memory.read_s)
-        own = b"".join(pack(each, memory.vocabulary) for each in question.interactions)
+        own = b"".join(pack(each, vocabulary) for each in question.interactions)
+        said = b"".join(consent_records(each, vocabulary) for each in question.interactions)
         try:
             seen = await memory.read(question.customer_key, deadline=question.deadline)
+            known = seen.known
+            degradation = Degradation.NONE if seen.whole else Degradation.INCOMPLETE_FEATURES
         except BatchError:
-            own_history = merge(b"", own, max_records=memory.max_records)
-            return own_history, Degradation.WITHOUT_FEATURES
-        history = merge(seen.known.history, own, max_records=memory.max_records)
-        return history, Degradation.NONE if seen.whole else Degradation.INCOMPLETE_FEATURES
+            known, degradation = NOTHING_KNOWN, Degradation.WITHOUT_FEATURES
+        history = merge(known.history, own, max_records=memory.max_records)
+        consent = merge(known.consent, said, max_records=MAX_CONSENT_RECORDS)
+        return _Remembered(history, consent_of(consent, vocabulary), degradation)
 
     async def close(self) -> None:
         """Finishes what waits."""

@@ -11,6 +11,7 @@ from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.consent import Consent
 from features.forgetting import Receipt
 from features.held import Held
 from features.item import Item
@@ -52,6 +53,7 @@ def decision_reply(
         intents=_intents(decision.intents),
         model_version=decision.model_version,
         freshness=_freshness(decision),
+        profiled=decision.profiled,
     )
 
 
@@ -73,9 +75,13 @@ def _freshness(decision: Decision) -> personalization_pb.Freshness:
     return freshness
 
 
-def customer_reply(held: Sequence[Held]) -> customer_pb.GetCustomerResponse:
+def customer_reply(held: Sequence[Held], consent: Consent) -> customer_pb.GetCustomerResponse:
     """What is held of a customer."""
     return customer_pb.GetCustomerResponse(
+        consents=[
+            customer_pb.Consent(purpose=purpose, allowed=allowed)
+            for purpose, allowed in sorted(consent.said.items())
+        ],
         interactions=[
             customer_pb.HeldInteraction(
                 type=each.type,
@@ -87,7 +93,7 @@ def customer_reply(held: Sequence[Held]) -> customer_pb.GetCustomerResponse:
                 approximate_amount=each.amount,
             )
             for each in held
-        ]
+        ],
     )
 
 

@@ -12,6 +12,7 @@ from interplay.v1 import customer_service_pb2 as customer_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
+from features.consent import consent_of
 from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from serving.batcher import BatchError
@@ -116,8 +117,9 @@ class Service:
             seen = await self._memory.read(key, deadline=deadline)
         except BatchError as failure:
             raise UnavailableError("the features cannot be read now: try again") from failure
-        items = self._memory.catalog.by_hash
-        return customer_reply(held_interactions(seen.known.history, self._memory.vocabulary, items))
+        items, vocabulary = self._memory.catalog.by_hash, self._memory.vocabulary
+        held = held_interactions(seen.known.history, vocabulary, items)
+        return customer_reply(held, consent_of(seen.known.consent, vocabulary))
 
     async def erase_customer(
         self, request: customer_pb.EraseCustomerRequest, deadline: float

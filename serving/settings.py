@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
+from features.consent import parse_purposes
+from features.interaction import Purpose
 from features.settings import FeatureSettings
 
 LEAST = {
@@ -33,6 +35,9 @@ class ServingSettings(FeatureSettings):
     threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
+    assumed_consent: Annotated[
+        str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."
+    ] = ""
     log_share: Annotated[float, "share of decisions logged for `features skew`; 0: none"] = 0.01
 
     def __post_init__(self) -> None:
@@ -40,6 +45,12 @@ class ServingSettings(FeatureSettings):
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")
+        parse_purposes(self.assumed_consent)
+
+    @property
+    def assumed(self) -> frozenset[Purpose]:
+        """What is allowed where a customer has said nothing."""
+        return parse_purposes(self.assumed_consent)
 
     @property
     def model_threads(self) -> int:

@@ -64,7 +64,8 @@ class Running:
     def __init__(self, home: Path, **settings: object) -> None:
         """Listens on a free port; looks for a champion only by refresh(), sweeps by sweep()."""
         at_leisure = {"refresh_s": 3600.0, "sweep_s": 3600.0, "read_ms": 10_000.0}
-        values = {"home": home, "port": 0} | at_leisure | settings
+        trusting = {"assumed_consent": "personalization, measurement"}
+        values = {"home": home, "port": 0} | at_leisure | trusting | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)

@@ -144,16 +144,20 @@ def test_the_program_serves_what_was_recorded_until_told_to_stop(
 ) -> None:
     record(running, viewed(customer, "flour"))
     command = [sys.executable, "-m", "serving", "--home", str(home), "--port", "0"]
+    command += ["--assumed-consent", "personalization"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.endswith("model 1 of interplay on CPUExecutionProvider\n")
-        with grpc.insecure_channel(line.split()[2].rstrip(":")) as channel:
-            stub = PersonalizationServiceStub(channel)
-            along = asked(customer_id=customer, interactions=[viewed("", "flour")])
-            assert stub.DecideInteraction(along).freshness.interactions_seen == 2
-        process.send_signal(signal.SIGTERM)
+        try:
+            with grpc.insecure_channel(line.split()[2].rstrip(":")) as channel:
+                stub = PersonalizationServiceStub(channel)
+                along = asked(customer_id=customer, interactions=[viewed("", "flour")])
+                reply = stub.DecideInteraction(along)
+        finally:
+            process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
+    assert line.endswith("model 1 of interplay on CPUExecutionProvider\n")
+    assert reply.freshness.interactions_seen == 2
     assert decide(running, customer).freshness.interactions_seen == 2
 
 
