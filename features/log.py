@@ -44,6 +44,7 @@ class Entry:
 
     position: int
     interaction: Interaction
+    accept_tick: int = 0  # when it was accepted, see features.record.tick; 0 where that is unknown
 
 
 @dataclass(frozen=True, slots=True)

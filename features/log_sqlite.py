@@ -12,7 +12,7 @@ from pathlib import Path
 from features.interaction import SCHEMA, Interaction
 from features.item import ITEM_SCHEMA, Item
 from features.log import Appended, Entry, ItemChange, LogError
-from features.record import EPOCH
+from features.record import EPOCH, TICKS_PER_SECOND
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -39,7 +39,7 @@ INSERT = (
     f"VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))}) "
     "ON CONFLICT (source, interaction_id) DO NOTHING"
 )
-SELECT = f"SELECT log_position, {', '.join(SCHEMA.names)} FROM interactions"
+SELECT = f"SELECT log_position, accept_time, {', '.join(SCHEMA.names)} FROM interactions"
 UPSERT_ITEM = f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * len(ITEM_SCHEMA.names))})"
 NOTE_CHANGE = "INSERT OR REPLACE INTO item_changes (item_id) VALUES (?)"
 
@@ -113,7 +113,7 @@ class SqliteLog:
 
     def _entries(self, query: str, values: Sequence[int]) -> list[Entry]:
         rows = self._database.execute(query, values)
-        return [Entry(row[0], _interaction_of(row[1:])) for row in rows]
+        return [Entry(row[0], _interaction_of(row[2:]), _tick_of(row[1])) for row in rows]
 
     def last_position(self) -> int:
         """The position of the newest entry; 0 for an empty log."""
@@ -269,6 +269,10 @@ def _values_of(each: Interaction) -> tuple[object, ...]:
     values["event_time"] = (each.event_time - EPOCH) // timedelta(microseconds=1)
     values["attributes"] = json.dumps(dict(each.attributes)) if each.attributes else None
     return tuple(values.values())
+
+
+def _tick_of(accept_time: int) -> int:
+    return accept_time * TICKS_PER_SECOND // 1_000_000
 
 
 def _interaction_of(row: Sequence[object]) -> Interaction:
