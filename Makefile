@@ -36,7 +36,7 @@ demo: $(READY)
 	@$(BIN)/python -m benchmarks.walkthrough $(if $(DATA),--data $(DATA))
 
 bench: $(READY)
-	@test -f benchmarks/$(NAME).py || { echo "make bench NAME=<one of: demo>"; exit 2; }
+	@test -f benchmarks/$(NAME).py || { echo "make bench NAME=<one of: demo features history>"; exit 2; }
 	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 # Renews the versions that everything is installed and tested with.
