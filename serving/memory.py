@@ -6,6 +6,7 @@ calls share one durable transaction, one apply and one read.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from features.vocabulary import Vocabulary
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import NO_ITEMS, Catalog
 from serving.errors import InvalidError, QueueFullError, UnavailableError
+from serving.metrics import Metrics
 from serving.settings import ServingSettings
 
 APPLY_S = 1.0  # after that a write is acknowledged as pending
@@ -44,8 +46,10 @@ class Seen:
 class Memory:
     """What is known of customers and items."""
 
-    def __init__(self, live: LiveFeatures, settings: ServingSettings) -> None:
+    def __init__(self, live: LiveFeatures, settings: ServingSettings, metrics: Metrics) -> None:
         """Takes over the open live features; close() closes them."""
+        self._metrics = metrics
+        self._waiting_since_s: list[float] = []  # when calls became durable that do not count yet
         self.vocabulary: Vocabulary = live.vocabulary
         self.max_records = settings.max_records
         self.catalog = Catalog(())
@@ -83,6 +87,7 @@ class Memory:
             rule = f"must be {answer.limit_bytes:,} bytes at most, as logged: send fewer at once"
             size = f"{answer.size_bytes:,} bytes"
             raise InvalidError([Violation("interactions", size, rule)]) from answer
+        self._waiting_since_s.append(time.monotonic())
         return Appended(answer.accepted_count, len(interactions) - answer.accepted_count)
 
     async def _new_among(self, interactions: Sequence[Interaction]) -> Sequence[Interaction]:
@@ -115,7 +120,14 @@ class Memory:
             return False
 
     def _apply_all(self, callers: Sequence[None]) -> Sequence[bool]:
-        return [self._live.apply()] * len(callers)
+        waiting = list(self._waiting_since_s)
+        visible = self._live.apply()
+        if visible:
+            now = time.monotonic()
+            for since in waiting:
+                self._metrics.visible_s.observe(now - since)
+            del self._waiting_since_s[: len(waiting)]
+        return [visible] * len(callers)
 
     async def read(self, customer_key: str, *, deadline: float | None = None) -> Seen:
         """What is known of a customer; raises BatchError, also where that takes too long."""

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from mlflow.exceptions import MlflowException
+from prometheus_client import start_http_server  # before feast, which would change its mode
 
 from features.artefact import MODEL_NAME, ArtefactError
 from features.live import LiveFeatures
@@ -16,6 +18,7 @@ from serving.customers import Customers
 from serving.decider import Decider
 from serving.errors import UnavailableError
 from serving.memory import Memory
+from serving.metrics import Metrics
 from serving.models import Model, Registry
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
@@ -36,6 +39,7 @@ class Server:
     def __init__(self, settings: ServingSettings) -> None:
         """Does nothing yet: see serve()."""
         self.port = 0  # known once started
+        self.metrics = Metrics()
         self._settings = settings
         self._stop = asyncio.Event()
         self._how_to_load = f"run python -m features materialize --home {settings.home}"
@@ -55,8 +59,9 @@ class Server:
     async def startup(self) -> None:
         """Binds, opens the features, loads the champion; returns when calls are answered."""
         self._grpc = self._bind()
+        self._close_metrics = self._show_metrics()
         live = await asyncio.to_thread(LiveFeatures, self._settings)
-        self.memory = Memory(live, self._settings)
+        self.memory = Memory(live, self._settings, self.metrics)
         self.memory.catalog = await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
         self.decider = Decider(self.memory, self._settings)
@@ -75,6 +80,24 @@ class Server:
             text = f"cannot listen on {address}: is another server running there? Try --port 0"
             raise StartError(text) from error
         return server
+
+    def _show_metrics(self) -> Callable[[], None]:
+        """Answers Prometheus; gives what ends that."""
+        host, port = self._settings.host, self._settings.metrics_port
+        if not port:
+            return lambda: None
+        try:
+            server, thread = start_http_server(port, host, self.metrics.registry)
+        except OSError as error:
+            text = f"cannot show metrics on {host}:{port}: {error}. Try another --metrics-port"
+            raise StartError(text) from error
+
+        def close() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return close
 
     async def _start_answering(self) -> None:
         service = Service(self.memory, self.customers, self.decider, self._registry)
@@ -153,4 +176,5 @@ class Server:
         await self.decider.close()
         await self.customers.close()
         await self.memory.close()
+        await asyncio.to_thread(self._close_metrics)
         gc.unfreeze()

@@ -10,6 +10,7 @@ from features.settings import FeatureSettings
 
 LEAST = {
     "port": 0,
+    "metrics_port": 0,
     "max_batch": 1,
     "max_queue": 1,
     "threads": 0,
@@ -35,6 +36,7 @@ class ServingSettings(FeatureSettings):
     threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
+    metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
     assumed_consent: Annotated[
         str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."
     ] = ""
