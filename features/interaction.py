@@ -213,10 +213,12 @@ def _check_attributes(attributes: Mapping[str, str]) -> Iterator[Violation]:
 
 def _check_consent(each: Interaction) -> Iterator[Violation]:
     """An opt-in names its purpose; an opt-out may: without one it withdraws everything."""
+    if each.type not in (OPT_IN, OPT_OUT):
+        return
     purpose, purposes = each.attributes.get(PURPOSE), ", ".join(Purpose)
     if each.type == OPT_IN and purpose is None:
         yield Violation(f"attributes[{PURPOSE!r}]", "absent", f"an opt-in names one of {purposes}")
-    elif each.type in (OPT_IN, OPT_OUT) and purpose not in (None, *Purpose):
+    elif purpose not in (None, *Purpose):
         yield Violation(f"attributes[{PURPOSE!r}]", shown(purpose), f"must be one of {purposes}")
 
 
