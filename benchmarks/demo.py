@@ -18,7 +18,7 @@ from benchmarks.load import Load, percentile, run
 from benchmarks.report import Figure, report
 from benchmarks.story import customers
 from benchmarks.walkthrough import SIMULATION
-from features.history import count
+from features.history.partitions import count
 from features.settings import Home
 
 ROOT = Path(".interplay/bench")

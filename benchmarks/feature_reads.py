@@ -14,8 +14,8 @@ import redis
 
 from benchmarks.load import percentile
 from benchmarks.report import Figure
+from features.online.store import OnlineFeatures
 from features.record import RECORD
-from features.store import OnlineFeatures
 from serving.batcher import Batcher, in_thread
 
 CUSTOMERS = 5000

@@ -21,9 +21,9 @@ from benchmarks.frontend import RECORD, Frontend
 from benchmarks.load import Load, LoadResult, percentile, run
 from benchmarks.recording import BATCH
 from benchmarks.report import Figure, report
-from features.materialization import materialize
+from features.online.materialization import materialize
+from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings, Home
-from features.store import OnlineFeatures
 from tests.nats_server import NatsServer
 from tests.redis_server import RedisServer
 

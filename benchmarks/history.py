@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.composed import run_program
 from benchmarks.report import Figure, report
-from features.compaction import compact
-from features.draining import drain
-from features.history import CUSTOMER_KEY, count, parts, scan, write_whole
-from features.item_measures import snapshot_items
-from features.log_sqlite import SqliteLog
-from features.point_in_time import histories_at, rows_at
+from features.history.compaction import compact
+from features.history.draining import drain
+from features.history.partitions import CUSTOMER_KEY, count, parts, scan, write_whole
+from features.history.point_in_time import histories_at, rows_at
+from features.log.sqlite import SqliteLog
+from features.measures.items import snapshot_items
 from features.settings import FeatureSettings, Home
 from features.table_check import interaction_of
 from features.vocabulary import load_vocabulary

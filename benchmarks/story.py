@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from features.history import CUSTOMER_KEY
+from features.history.partitions import CUSTOMER_KEY
 from features.settings import Home
 
 FEWEST_FOLLOWERS = 50

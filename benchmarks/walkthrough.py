@@ -24,7 +24,7 @@ from benchmarks.composed import ProgramError, judged, run_program, serving
 from benchmarks.frontend import DECIDE, Frontend, question
 from benchmarks.load import Load, percentile, run
 from benchmarks.story import Story, customers, find_story, followers
-from features.history import count
+from features.history.partitions import count
 from features.settings import Home
 
 HOME = Home(Path(".interplay/demo"))

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from features.compaction import compact
-from features.draining import drain
-from features.forgetting import read_erasures
-from features.history import count
-from features.importing import import_reading
-from features.log import LogError
-from features.privacy_commands import erase_command, export_command, retain_command
+from features.history.compaction import compact
+from features.history.draining import drain
+from features.history.importing import import_reading
+from features.history.partitions import count
+from features.log.contract import LogError
+from features.measures.skew import check_skew
+from features.privacy.commands import erase_command, export_command, retain_command
+from features.privacy.forgetting import read_erasures
 from features.progress import counting
 from features.readers.formats import FORMATS, open_source
 from features.readers.mapping import load_mapping
@@ -27,7 +28,6 @@ from features.simulation.simulate import (
     midnight_of,
     simulate,
 )
-from features.skew import check_skew
 from features.vocabulary import Initiator, VocabularyError, load_vocabulary
 
 
@@ -109,8 +109,8 @@ def rebuild_command(**settings: Any) -> None:
 
 
 def _materialize(chosen: FeatureSettings, *, whole_log: bool) -> None:
-    from features.materialization import materialize  # feast takes seconds to import
-    from features.online import OnlineError
+    from features.online.contract import OnlineError
+    from features.online.materialization import materialize  # feast takes seconds to import
 
     began_s = time.monotonic()
     try:
@@ -162,8 +162,8 @@ def drain_command(**settings: Any) -> None:
 @options(FeatureSettings)
 def measure_command(again: bool, **settings: Any) -> None:
     """Writes daily snapshots of the items' measures, and the newest to the online store."""
-    from features.item_measures import newest_snapshot, snapshot_items
-    from features.store import OnlineFeatures
+    from features.measures.items import newest_snapshot, snapshot_items
+    from features.online.store import OnlineFeatures
 
     chosen = FeatureSettings(**settings)
     home, today, count = Home(chosen.home), datetime.now(UTC).date(), 0

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from features.catalog_parts import read_items, write_items
 from features.item import ITEM_SCHEMA, Item
-from features.log import Log
+from features.log.contract import Log
 from features.settings import Home
 
 

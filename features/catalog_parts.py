@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from features.history import write_whole
+from features.history.partitions import write_whole
 from features.item import ITEM_SCHEMA
 from features.settings import Home
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from features.history import is_empty, scan
+from features.history.partitions import is_empty, scan
 from features.interaction import ANONYMOUS, Interaction
 
 IDENTIFY = "identify"

@@ -8,19 +8,26 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
-from features.applying import Applied, Applier, Fetched, Lacking, SequentialApplier, SparseApplier
-from features.erasure import Erasures
-from features.forgetting import note
 from features.held import Held, held_interactions
-from features.history import is_empty
+from features.history.partitions import is_empty
 from features.interaction import Interaction
 from features.item import Item
-from features.known import read_joined
-from features.log import Appended, ItemChange, open_log
-from features.online import OnlineError
+from features.log.contract import Appended, ItemChange, open_log
+from features.online.applying import (
+    Applied,
+    Applier,
+    Fetched,
+    Lacking,
+    SequentialApplier,
+    SparseApplier,
+)
+from features.online.contract import OnlineError
+from features.online.known import read_joined
+from features.online.store import OnlineFeatures, Reading
+from features.privacy.erasure import Erasures
+from features.privacy.forgetting import note
 from features.record import RECORD_BYTES, item_hash, pack
 from features.settings import FeatureSettings, Home
-from features.store import OnlineFeatures, Reading
 from features.vocabulary import Vocabulary, load_vocabulary
 
 REBUILD = "the online store does not hold what it should; run python -m features rebuild"
@@ -86,7 +93,7 @@ class LiveFeatures:
         return held
 
     def note_erasure(self, customer_keys: Sequence[str], erased_tick: int) -> None:
-        """Leaves durable tombstones of customers: see features.erasure; raises LogError."""
+        """Leaves durable tombstones of customers: see features.privacy.erasure; raises LogError."""
         self.erasures = note(self._log, customer_keys, erased_tick)
 
     def learn_erasures(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from features.importing import Summary
+from features.history.importing import Summary
+from features.measures.skew import FeatureSkew
 from features.simulation.simulate import Scenario, Simulated
-from features.skew import FeatureSkew
 
 REASONS_SHOWN = 10
 LABEL, NUMBER = 22, 14  # widths

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from features.log import LogError
+from features.log.contract import LogError
 from features.settings import options
 from features.vocabulary import VocabularyError
 from serving.settings import ServingSettings

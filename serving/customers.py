@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from features.consent import consent_of
-from features.customer_history import CustomerHistory, read_customer
-from features.export import Online, export_lines
-from features.forgetting import NEXT_TRAINING, ONLINE, SWEEP, Receipt, erasure_tick
 from features.held import held_interactions
-from features.log import Log, LogError, open_log
+from features.log.contract import Log, LogError, open_log
+from features.privacy.consent import consent_of
+from features.privacy.customer_history import CustomerHistory, read_customer
+from features.privacy.export import Online, export_lines
+from features.privacy.forgetting import NEXT_TRAINING, ONLINE, SWEEP, Receipt, erasure_tick
 from features.record import moment
 from features.settings import FeatureSettings, Home
 from serving.errors import UnavailableError
@@ -51,7 +51,7 @@ class Customers:
         receipt.removed[ONLINE] += await self._memory.erase(customer_keys, erased)
 
     async def export(self, customer_key: str) -> Iterator[str]:
-        """The lines of features.export."""
+        """The lines of features.privacy.export."""
         history = await self._look_up(customer_key)
         vocabulary, items = self._memory.vocabulary, self._memory.catalog.by_hash
         known = await self._memory.read_known(customer_key)

@@ -11,13 +11,13 @@ from enum import Enum
 
 import numpy as np
 
-from features.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
-from features.decision_log import DecisionLog, Sample
 from features.interaction import Interaction, Purpose
-from features.measures import Measures
+from features.measures.customers import Measures
+from features.measures.decision_log import DecisionLog, Sample
+from features.online.store import NOTHING_KNOWN
+from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack
 from features.settings import Home
-from features.store import NOTHING_KNOWN
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.errors import NoModelError

@@ -9,7 +9,6 @@ from interplay.v1 import catalog_service_pb2 as catalog_pb
 from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
-from features.erasure import NO_ERASURES, Erasures
 from features.interaction import (
     MAX_CHANNEL_BYTES,
     Interaction,
@@ -23,6 +22,7 @@ from features.interaction import (
     shown,
 )
 from features.item import Item, check_item
+from features.privacy.erasure import NO_ERASURES, Erasures
 from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
 from serving.catalog import Catalog

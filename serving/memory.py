@@ -14,13 +14,13 @@ from functools import partial
 from typing import TypeVar
 
 from features.encoding import ItemIndex
-from features.erasure import Erasures
 from features.interaction import Interaction, Violation
 from features.item import Item
 from features.live import LiveFeatures
-from features.log import Appended, LogError, TooLargeError
-from features.online import OnlineError
-from features.store import Known
+from features.log.contract import Appended, LogError, TooLargeError
+from features.online.contract import OnlineError
+from features.online.store import Known
+from features.privacy.erasure import Erasures
 from features.vocabulary import Vocabulary
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import NO_ITEMS, Catalog

@@ -11,10 +11,10 @@ from interplay.v1 import interaction_pb2 as interaction_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
-from features.consent import Consent
-from features.forgetting import Receipt
 from features.held import Held
 from features.item import Item
+from features.privacy.consent import Consent
+from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
 from features.vocabulary import Initiator
 from serving.catalog import Catalog

@@ -12,9 +12,9 @@ from interplay.v1 import customer_service_pb2 as customer_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
-from features.consent import consent_of
 from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
+from features.privacy.consent import consent_of
 from serving.batcher import BatchError
 from serving.boundary import handler_of
 from serving.customers import Customers

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
-from features.consent import parse_purposes
 from features.interaction import Purpose
+from features.privacy.consent import parse_purposes
 from features.settings import FeatureSettings
 
 LEAST = {

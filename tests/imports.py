@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.importing import Summary, import_reading
+from features.history.importing import Summary, import_reading
 from features.readers.formats import open_source
 from features.readers.mapping import FieldMapping
 from features.settings import Home

@@ -21,7 +21,7 @@ from interplay.v1.personalization_service_pb2 import (
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
 from features.item import Item
-from features.log_sqlite import SqliteLog
+from features.log.sqlite import SqliteLog
 from features.settings import Home
 from serving.server import Server
 from serving.settings import ServingSettings

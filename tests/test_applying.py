@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from features.draining import drain
+from features.history.draining import drain
 from features.interaction import Interaction
 from features.item import Item
 from features.live import LiveFeatures
-from features.log import Appended, open_log
-from features.materialization import materialize
-from features.online import OnlineError
+from features.log.contract import Appended, open_log
+from features.online.contract import OnlineError
+from features.online.materialization import materialize
 from features.record import merge, pack
 from features.settings import FeatureSettings
 from features.vocabulary import load_vocabulary

@@ -15,13 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import compaction
-from features.compaction import Compacted, compact
-from features.draining import drain
-from features.history import COMPACTED, append, count, files, newest, parts, scan, write_part
+from features.history import compaction
+from features.history.compaction import Compacted, compact
+from features.history.draining import drain
+from features.history.partitions import (
+    COMPACTED,
+    append,
+    count,
+    files,
+    newest,
+    parts,
+    scan,
+    write_part,
+)
+from features.history.pruning import prune_history
 from features.interaction import SCHEMA
-from features.log_sqlite import SqliteLog
-from features.pruning import prune_history
+from features.log.sqlite import SqliteLog
 from features.settings import FeatureSettings, Home
 from tests.interactions import START, interaction, table_of
 

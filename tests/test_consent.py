@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features.consent import SAID_NOTHING, consent_of, consent_records, parse_purposes
 from features.interaction import Interaction, Purpose, check
+from features.privacy.consent import SAID_NOTHING, consent_of, consent_records, parse_purposes
 from features.record import RECORD_BYTES, merge
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction

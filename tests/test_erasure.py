@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.customer_history import read_customer
-from features.erasure import NO_ERASURES, Erasures, erased_name
-from features.forgetting import Receipt, note, sweep
-from features.history import count, scan, write_part
+from features.history.partitions import count, scan, write_part
 from features.interaction import Interaction
-from features.log_sqlite import SqliteLog
+from features.log.sqlite import SqliteLog
+from features.privacy.customer_history import read_customer
+from features.privacy.erasure import NO_ERASURES, Erasures, erased_name
+from features.privacy.forgetting import Receipt, note, sweep
+from features.privacy.scrubbing import holds, scrub
 from features.record import tick
-from features.scrubbing import holds, scrub
 from features.settings import Home
 from tests.interactions import START, interaction, table_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.converters.event import Sender
-from features.history import count
+from features.history.partitions import count
 from features.readers.events import CONVERTERS
 from features.readers.mapping import load_mapping
 from features.readers.reading import UnreadableSourceError

@@ -21,10 +21,10 @@ from interplay.v1.personalization_service_pb2 import (
     RecordInteractionsRequest,
 )
 
-from features.draining import drain
-from features.history import count
+from features.history.draining import drain
+from features.history.partitions import count
 from features.live import LiveFeatures
-from features.log import open_log
+from features.log.contract import open_log
 from features.record import RECORD
 from features.settings import FeatureSettings, Home
 from tests.artefacts import publish, write_artefact

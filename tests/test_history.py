@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from features.history import count, is_empty, newest, without_known, write_part
+from features.history.partitions import count, is_empty, newest, without_known, write_part
 from features.interaction import SCHEMA
 
 MORNING = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)

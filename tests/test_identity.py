@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from features.history import write_part
+from features.history.partitions import write_part
 from features.identity import aliases_among, aliases_in
 from features.interaction import Interaction
 from tests.interactions import interaction, table_of

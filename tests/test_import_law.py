@@ -19,14 +19,14 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "feast": {
-        "features/definitions.py",
-        "features/online.py",
-        "features/online_redis.py",
-        "features/online_sqlite.py",
-        "features/store.py",
+        "features/online/definitions.py",
+        "features/online/contract.py",
+        "features/online/redis.py",
+        "features/online/sqlite.py",
+        "features/online/store.py",
     },
-    "nats": {"features/jetstream.py"},
-    "redis": {"features/redis_link.py"},
+    "nats": {"features/log/jetstream.py"},
+    "redis": {"features/online/redis_link.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py"},
     "onnxruntime": {"serving/scorer.py", "training/export.py"},
 }

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from features.catalog_parts import read_items, write_items
-from features.history import count
-from features.importing import import_reading
+from features.history.importing import import_reading
+from features.history.partitions import count
 from features.readers.formats import guess
 from features.readers.reading import (
     Chunk,

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from features.__main__ import main
 from features.catalog_parts import write_items
-from features.history import write_part
+from features.history.partitions import write_part
 from features.interaction import Interaction
 from features.item import ITEM_SCHEMA
-from features.item_measures import newest_snapshot, snapshot_items
+from features.measures.items import newest_snapshot, snapshot_items
+from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings, Home
-from features.store import OnlineFeatures
 from tests.interactions import START, interaction, table_of
 
 TODAY = date(2026, 3, 1)

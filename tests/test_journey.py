@@ -7,7 +7,7 @@ import pytest
 from benchmarks.composed import ProgramError, run_program, serving
 from benchmarks.frontend import Frontend
 from benchmarks.story import customers
-from features.history import count
+from features.history.partitions import count
 from features.settings import Home
 
 SIMULATION = ("--customers", "200", "--days", "40", "--seed", "3", "--until", "2026-11-01")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from features.consent import consent_of
 from features.interaction import Interaction, Purpose
-from features.known import read_joined, write_interactions
+from features.online.known import read_joined, write_interactions
+from features.online.store import OnlineFeatures
+from features.privacy.consent import consent_of
 from features.record import merge, pack
 from features.settings import FeatureSettings
-from features.store import OnlineFeatures
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction
 

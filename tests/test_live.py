@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.draining import drain
-from features.history import count, write_part
+from features.history.draining import drain
+from features.history.partitions import count, write_part
 from features.item import Item
 from features.live import LiveFeatures
-from features.materialization import materialize
+from features.online.materialization import materialize
 from features.record import RECORD, merge, pack, unpack
 from features.settings import FeatureSettings, Home
 from tests.interactions import interaction, table_of

@@ -12,10 +12,10 @@ import pytest
 
 from features.interaction import Interaction
 from features.item import Item
-from features.log import Appended, ItemChange, Log, LogError, TooLargeError, open_log
-from features.log_message import decode, encode
-from features.log_nats import NatsLog
-from features.log_sqlite import SqliteLog
+from features.log.contract import Appended, ItemChange, Log, LogError, TooLargeError, open_log
+from features.log.message import decode, encode
+from features.log.nats import NatsLog
+from features.log.sqlite import SqliteLog
 from features.settings import FeatureSettings
 from tests.interactions import interaction
 from tests.nats_server import NatsServer
@@ -132,7 +132,7 @@ def test_another_process_reads_what_one_writes(log: Log, settings: FeatureSettin
 WRITER = """
 import sys
 from pathlib import Path
-from features.log import open_log
+from features.log.contract import open_log
 from features.settings import FeatureSettings
 from tests.interactions import interaction
 log = open_log(FeatureSettings(home=Path(sys.argv[1]), log_url=sys.argv[2]))

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.history import write_part
+from features.history.partitions import write_part
+from features.history.point_in_time import TIME, histories_at, write_histories
 from features.interaction import Interaction
-from features.measures import Measures, measure_columns
-from features.point_in_time import TIME, histories_at, write_histories
+from features.measures.customers import Measures, measure_columns
+from features.online.store import OnlineFeatures
 from features.record import RECORD_BYTES, merge, pack, tick
 from features.settings import FeatureSettings, Home
-from features.store import OnlineFeatures
 from features.vocabulary import DEFAULT_PATH, load_vocabulary
 from tests.interactions import START, interaction, table_of
 

@@ -9,7 +9,7 @@ from feast.repo_config import RegistryConfig
 from feast.types import String
 from feast.value_type import ValueType
 
-from features.compaction import compact
+from features.history.compaction import compact
 from tests.interactions import START
 from tests.test_compaction import GRACE_S, fill
 

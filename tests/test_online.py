@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.item import Item
-from features.online import OnlineError, gaps, newest
+from features.online.contract import OnlineError, gaps, newest
+from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings
-from features.store import OnlineFeatures
 from tests.redis_server import RedisServer
 
 MAX_RECORDS = 5
@@ -199,7 +199,7 @@ WRITERS = """
 import multiprocessing, sys
 from pathlib import Path
 from features.settings import FeatureSettings
-from features.store import OnlineFeatures
+from features.online.store import OnlineFeatures
 
 home, max_records, url = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 settings = FeatureSettings(home=home, max_records=max_records, online_url=url)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.history import write_part
+from features.history.partitions import write_part
+from features.history.point_in_time import histories_at, rows_at, write_histories
 from features.interaction import ANONYMOUS, Interaction
-from features.point_in_time import histories_at, rows_at, write_histories
 from features.record import merge, pack
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction, table_of

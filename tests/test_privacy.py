@@ -19,8 +19,8 @@ from interplay.v1.customer_service_pb2 import (
 )
 from interplay.v1.interaction_pb2 import Money
 
-from features.draining import drain
-from features.materialization import materialize
+from features.history.draining import drain
+from features.online.materialization import materialize
 from tests.running import Running, add_items, decide, record, viewed
 from tests.test_erasure import traces
 

@@ -9,10 +9,10 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from features.aging import Aging, records_of, value_of
-from features.draining import drain
+from features.history.draining import drain
 from features.live import LiveFeatures
-from features.privacy_commands import erase_command, retain_command
+from features.privacy.aging import Aging, records_of, value_of
+from features.privacy.commands import erase_command, retain_command
 from features.record import RECORD_BYTES, pack, tick
 from features.settings import FeatureSettings
 from features.vocabulary import load_vocabulary

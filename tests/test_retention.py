@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from features.history import count, scan, write_part
+from features.history.partitions import count, scan, write_part
 from features.interaction import Interaction
-from features.log_sqlite import SqliteLog
+from features.log.sqlite import SqliteLog
+from features.privacy.retention import Retention, retain_offline
 from features.record import tick
-from features.retention import Retention, retain_offline
 from features.settings import Home
 from features.vocabulary import VocabularyError, load_vocabulary
 from tests.interactions import interaction, table_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.catalog_parts import read_items
-from features.history import count
+from features.history.partitions import count
 from features.settings import Home
 from features.simulation.simulate import SimulationError, simulate
 from features.vocabulary import Vocabulary

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from features.__main__ import main
-from features.decision_log import (
+from features.history.draining import drain
+from features.measures.customers import Measures
+from features.measures.decision_log import (
     DecisionLog,
     Sample,
     customers_in,
@@ -22,11 +24,9 @@ from features.decision_log import (
     forget_before,
     read_decisions,
 )
-from features.draining import drain
-from features.measures import Measures
+from features.measures.skew import FeatureSkew, check_skew, compare, stability
 from features.record import RECORD_BYTES, merge, pack, tick
 from features.settings import FeatureSettings, Home
-from features.skew import FeatureSkew, check_skew, compare, stability
 from features.vocabulary import load_vocabulary
 from tests.artefacts import publish, write_artefact
 from tests.interactions import START, interaction

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from features.artefact import read_contract, verify
-from features.history import write_part
+from features.history.partitions import write_part
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction, table_of

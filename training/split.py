@@ -9,7 +9,7 @@ from zlib import crc32
 
 import duckdb
 
-from features.history import is_empty, parts
+from features.history.partitions import is_empty, parts
 from features.record import moment, tick
 from features.settings import Home
 from features.vocabulary import Vocabulary

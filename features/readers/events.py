@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from features.converters import cloudevents, ga4, personalize, retail, segment
 from features.converters.event import WEB, ConversionError, Sender
-from features.history import as_table
+from features.history.partitions import as_table
 from features.interaction import Interaction, shown
 from features.readers.mapping import FieldMapping
 from features.readers.raw_rows import BrokenRow, Content, read_objects

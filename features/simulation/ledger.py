@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.history import write_part
+from features.history.partitions import write_part
 from features.interaction import SCHEMA
 from features.readers.reading import as_interactions
 from features.simulation.catalog import CATEGORIES, CURRENCY

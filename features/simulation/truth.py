@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from features.history import write_whole
+from features.history.partitions import write_whole
 from features.simulation.catalog import CATEGORIES, CLUSTER_NAMES, LINES, cluster_of
 from features.simulation.contacts import RESPONSES
 from features.simulation.customers import ARMS, INTENTS, customer_ids

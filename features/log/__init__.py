@@ -1,0 +1,1 @@
+"""The durable log: what was accepted, on SQLite or NATS JetStream."""

@@ -1,0 +1,295 @@
+"""NATS JetStream for blocking callers: streams, reading them in bulk, and key-value buckets.
+
+Every wait is bounded; a lost connection is made again in the background, and refused at once
+meanwhile. Whatever fails is an OSError of Python or an Error of the NATS client: see FAILURES.
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import ConnectionReconnectingError, Error
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    DiscardPolicy,
+    Header,
+    KeyValueConfig,
+    StreamConfig,
+)
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from features.log.loop_thread import LoopThread
+
+CONNECT_S = 3.0
+ANSWER_S = 2.0  # for one answer of the server
+CALL_S = 10.0  # for one call of ours, which may take several
+RECONNECT_S = 0.2
+UNREAD_S = 300.0  # after which the server forgets a reader's place
+PUBLISH_ATTEMPTS = 2
+REQUESTS_AT_ONCE = 128
+MESSAGES_A_READ = 500
+BYTES_A_READ = 16 << 20
+HEADER_BYTES = 256  # what the server adds up besides the payload, at most
+FAILURES = (Error, OSError, TimeoutError)
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a stream."""
+
+    sequence: int
+    subject: str
+    data: bytes
+    accept_time: datetime
+    removal: bool = False  # whether it says that a bucket's key was deleted
+
+
+class JetStream:
+    """A connection. One thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        """Connects to one of the servers; raises one of FAILURES."""
+        self._url = url
+        self._thread = LoopThread("nats")
+        self._nats: Client = Client()
+        self._readers: dict[str, _Reader] = {}
+        try:
+            self._thread.run(self._connect(), within_s=CONNECT_S)
+        except FAILURES:
+            self.close()
+            raise
+
+    async def _connect(self) -> None:
+        await self._nats.connect(
+            self._url.split(","),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
+            error_cb=_pass_over,
+            disconnected_cb=self._note_loss,
+        )
+        self._jetstream = self._nats.jetstream(timeout=ANSWER_S)
+
+    async def _note_loss(self) -> None:
+        if not self._nats.is_closed:
+            logger.warning("the connection to NATS at %s is lost; connecting again", self._url)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._thread.run(coroutine, within_s=CALL_S)
+
+    def _ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Refuses at once what the client would keep for a later connection."""
+        if not self._nats.is_connected:
+            coroutine.close()
+            raise ConnectionReconnectingError
+        return self._run(coroutine)
+
+    def _ask_all(self, coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        answers: list[T] = []
+        for at in range(0, len(coroutines), REQUESTS_AT_ONCE):
+            answers += self._ask(_all(coroutines[at : at + REQUESTS_AT_ONCE]))
+        return answers
+
+    @property
+    def max_message_bytes(self) -> int:
+        """How large a message the server takes."""
+        return int(self._nats.max_payload) - HEADER_BYTES
+
+    def open_stream(self, name: str, subject: str, *, replicas: int) -> str:
+        """Creates a stream where there is none; gives when it was created."""
+        config = StreamConfig(
+            name=name, subjects=[subject], num_replicas=replicas, discard=DiscardPolicy.NEW
+        )
+        return self._ask(self._open_stream(config))
+
+    async def _open_stream(self, config: StreamConfig) -> str:
+        try:
+            info = await self._jetstream.stream_info(str(config.name))
+        except NotFoundError:
+            info = await self._jetstream.add_stream(config)
+        return str(info.created)
+
+    def open_bucket(self, name: str, *, replicas: int) -> None:
+        """Creates a bucket that keeps the newest value of each key, where there is none."""
+        self._ask(self._open_bucket(name, replicas))
+
+    async def _open_bucket(self, name: str, replicas: int) -> None:
+        try:
+            await self._jetstream.key_value(name)
+        except NotFoundError:
+            await self._jetstream.create_key_value(KeyValueConfig(bucket=name, replicas=replicas))
+
+    def publish(self, subject: str, data: bytes) -> int:
+        """Adds a message, once, however often that is tried; gives its sequence number."""
+        headers = {Header.MSG_ID.value: uuid.uuid4().hex}
+        for _ in range(PUBLISH_ATTEMPTS - 1):
+            try:
+                return self._ask(self._publish(subject, data, headers))
+            except TimeoutError:
+                logger.warning("NATS at %s is slow to answer; publishing again", self._url)
+        return self._ask(self._publish(subject, data, headers))
+
+    async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
+        return int((await self._jetstream.publish(subject, data, headers=headers)).seq)
+
+    def last_sequence(self, stream: str) -> int:
+        """The sequence number of the newest message that there ever was."""
+        return int(self._ask(self._jetstream.stream_info(stream)).state.last_seq)
+
+    def messages_at(self, stream: str, sequences: Sequence[int]) -> list[Message | None]:
+        """The messages with these sequence numbers; None for one that was removed."""
+        return self._ask_all([self._message_at(stream, each) for each in sequences])
+
+    async def _message_at(self, stream: str, sequence: int) -> Message | None:
+        try:
+            found = await self._jetstream.get_msg(stream, sequence)
+        except NotFoundError:
+            return None
+        assert found.subject is not None and found.time is not None
+        return Message(sequence, found.subject, found.data or b"", found.time)
+
+    def remove(self, stream: str, sequence: int) -> None:
+        """Takes a message out of a stream, overwriting its bytes."""
+        self._ask(self._jetstream.delete_msg(stream, sequence))
+
+    def read(self, stream: str, *, after: int) -> list[Message]:
+        """The next messages behind `after`; cheap where the last read of the stream ended there."""
+        reader = self._readers.pop(stream, None)
+        if reader is None or reader.position != after:
+            reader = _Reader(self._nats, self._jetstream, stream, after)
+        messages = self._ask(reader.read())
+        self._readers[stream] = reader  # one that failed has lost its place
+        return messages
+
+    def put(self, bucket: str, values: Mapping[str, bytes]) -> None:
+        """Writes values, one by one."""
+        subjects = {f"$KV.{bucket}.{key}": value for key, value in values.items()}
+        self._ask_all([self._publish(*each, {}) for each in subjects.items()])
+
+    def delete(self, bucket: str, keys: Iterable[str]) -> None:
+        """Deletes keys, one by one."""
+        headers = {"KV-Operation": "DEL"}
+        self._ask_all([self._publish(f"$KV.{bucket}.{key}", b"", headers) for key in keys])
+
+    def get(self, bucket: str, keys: Iterable[str]) -> list[bytes | None]:
+        """The values of keys; None for a key that is not held."""
+        return self._ask_all([self._get(bucket, each) for each in keys])
+
+    async def _get(self, bucket: str, key: str) -> bytes | None:
+        try:
+            found = await self._jetstream.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}")
+        except NotFoundError:
+            return None
+        return None if _is_removal(found.headers) else found.data or b""
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._run(self._nats.close())
+        self._thread.close()
+
+
+class _Reader:
+    """One stream in order, through a consumer that the server keeps between reads."""
+
+    def __init__(
+        self, client: Client, jetstream: JetStreamContext, stream: str, position: int
+    ) -> None:
+        """Will begin behind `position`."""
+        self.position = position
+        self._nats, self._jetstream, self._stream = client, jetstream, stream
+        self._consumer: ConsumerInfo | None = None
+        self._delivered = 0  # messages, as the consumer counts them
+        self._pending = 0  # messages that the consumer has left
+
+    async def read(self) -> list[Message]:
+        """The next messages; empty at the end of the stream."""
+        if self._consumer is None:
+            await self._begin()
+        elif not self._pending:
+            info = await self._jetstream.consumer_info(self._stream, str(self._consumer.name))
+            self._pending = info.num_pending or 0
+        return await self._fetch() if self._pending else []
+
+    async def _begin(self) -> None:
+        self._consumer = await self._jetstream.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=self.position + 1,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=UNREAD_S,
+                mem_storage=True,
+                num_replicas=1,
+            ),
+        )
+        self._pending = self._consumer.num_pending or 0
+
+    async def _fetch(self) -> list[Message]:
+        """One request's messages; raises an Error where one was lost on its way."""
+        wanted = min(self._pending, MESSAGES_A_READ)
+        arrived: list[Msg] = []
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def take(each: Msg) -> None:
+            if each.reply:
+                arrived.append(each)
+            if not done.done() and (len(arrived) == wanted or not each.reply):
+                done.set_result(None)  # what has no reply is a status: no more will come
+
+        inbox = self._nats.new_inbox()
+        subscription = await self._nats.subscribe(inbox, cb=take)
+        try:
+            await self._request(wanted, inbox)
+            await asyncio.wait_for(done, ANSWER_S)
+        finally:
+            await subscription.unsubscribe()
+        return self._checked(arrived)
+
+    async def _request(self, count: int, inbox: str) -> None:
+        consumer = self._consumer.name if self._consumer else ""
+        expires = int(ANSWER_S * 1e9)
+        request = {"batch": count, "expires": expires, "max_bytes": BYTES_A_READ}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
+        await self._nats.publish(subject, json.dumps(request).encode(), inbox)
+
+    def _checked(self, arrived: Sequence[Msg]) -> list[Message]:
+        if not arrived:
+            raise Error(f"the server gave none of the {self._pending} next messages")
+        messages = []
+        for each in arrived:
+            self._delivered += 1
+            told, removal = each.metadata, _is_removal(each.headers)
+            if told.sequence.consumer != self._delivered:
+                raise Error(f"message {self._delivered} of a reader was lost on its way")
+            messages.append(
+                Message(told.sequence.stream, each.subject, each.data, told.timestamp, removal)
+            )
+        self._pending = arrived[-1].metadata.num_pending
+        self.position = messages[-1].sequence
+        return messages
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    return await asyncio.gather(*coroutines)
+
+
+async def _pass_over(error: Exception) -> None:
+    """The client tells of each vain attempt to connect; calls tell their callers anyway."""
+    logger.debug("NATS: %s", error)
+
+
+def _is_removal(headers: Mapping[str, str] | None) -> bool:
+    return bool(headers) and "KV-Operation" in (headers or {})

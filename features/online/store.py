@@ -1,0 +1,285 @@
+"""The online features through Feast: what serving reads and writes."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+import pyarrow as pa
+from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import StringList, Value
+from feast.repo_config import FeastConfigBaseModel, RegistryConfig
+
+from features.item import Item
+from features.measures.items import ITEM_MEASURES
+from features.online.contract import HistoryStore, MarkedResponse, Row
+from features.online.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
+from features.online.sqlite import HistorySqliteOnlineStoreConfig
+from features.privacy.aging import Aging
+from features.settings import FeatureSettings, Home
+
+PROJECT = "interplay"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is held of one customer."""
+
+    history: bytes  # records of features.record, oldest first
+    consent: bytes  # records of features.privacy.consent, oldest first
+    joined_to: str  # the customer key that an anonymous one is joined to; else empty
+
+
+NOTHING_KNOWN = Known(b"", b"", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is held of several customers."""
+
+    customers: list[Known]
+    whole: bool  # whether the store held all that it should of the log; else some may be missing
+
+    @property
+    def histories(self) -> list[bytes]:
+        """Each customer's packed records."""
+        return [known.history for known in self.customers]
+
+
+class OnlineFeatures:
+    """Feast, applied and opened. One thread at a time; any number of processes.
+
+    All methods raise OnlineError where the online store cannot be read or written.
+    """
+
+    def __init__(self, settings: FeatureSettings) -> None:
+        """Applies the definitions and opens the online store; creates both where missing."""
+        self._config = _config(settings)
+        self._feast = FeatureStore(config=self._config)
+        views = definitions(settings)
+        with warnings.catch_warnings():
+            # Of on-demand views, which Feast calls experimental.
+            warnings.filterwarnings("ignore", "On demand feature view", RuntimeWarning)
+            self._feast.apply(views.all)
+        self._views = views
+        # Feast's own: one connection, and one circuit breaker, for reads and writes.
+        self._store = cast(HistoryStore, self._feast._get_provider().online_store)
+        self._progress = self._store.progress(self._config)
+
+    def read(self, customer_keys: Sequence[str], *, log_id: str) -> Reading:
+        """What is held of each customer, and whether that is all of what the log holds."""
+        if not customer_keys:
+            return Reading([], self.is_whole(log_id))
+        answer = self._ask(self._views.decision, "customer_key", customer_keys)
+        return Reading(_known_of(_columns(answer)), answer.marks == {log_id})
+
+    def read_known(self, customer_keys: Sequence[str]) -> list[Known]:
+        """What is held of each customer; empty where nothing is."""
+        if not customer_keys:
+            return []
+        return _known_of(self._read(self._views.decision, "customer_key", customer_keys))
+
+    def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
+        """Each customer's packed records, oldest first; b"" where nothing is held."""
+        return [known.history for known in self.read_known(customer_keys)]
+
+    def read_item(self, item_id: str) -> Item | None:
+        """One item of the catalog; None where it is not held."""
+        values = self._read([f"item:{name}" for name in ITEM_FIELDS], "item_id", [item_id])
+        return _item_of(item_id, {name: values[name][0] for name in ITEM_FIELDS})
+
+    def _read(
+        self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
+    ) -> dict[str, list[Value]]:
+        return _columns(self._ask(features, join_key, keys))
+
+    def _ask(
+        self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
+    ) -> MarkedResponse:
+        answer = self._feast.get_online_features(features, {join_key: list(keys)})
+        return cast(MarkedResponse, answer)
+
+    def write_records(self, records: Mapping[str, bytes]) -> None:
+        """Merges packed records into the histories of customers, by customer key."""
+        self.merge_records(records)
+
+    def merge_records(self, records: Mapping[str, bytes]) -> dict[str, int]:
+        """As write_records; gives, by customer key, how many records were not held before.
+
+        Records too old to be kept count, as nobody knows better; those of before an erasure do not.
+        """
+        rows = [{RECORDS: Value(bytes_val=each)} for each in records.values()]
+        data = _rows("customer_key", records, rows)
+        counts = self._store.merge(self._config, self._views.history, data)
+        return dict(zip(records, counts, strict=True))
+
+    def write_consents(self, records: Mapping[str, bytes]) -> None:
+        """Merges records of privacy.consent into what customers have said, by customer key."""
+        rows = [{CONSENT: Value(bytes_val=each)} for each in records.values()]
+        self._write(self._views.consent, "customer_key", records.keys(), rows)
+
+    def write_joins(self, joins: Mapping[str, str]) -> None:
+        """Notes, by anonymous key, which customers they have turned out to be."""
+        rows = [{JOINED_TO: Value(string_val=each)} for each in joins.values()]
+        self._write(self._views.identity, "customer_key", joins.keys(), rows)
+
+    def write_items(self, items: Sequence[Item]) -> None:
+        """Writes items; an item that is there is replaced whole."""
+        rows = [_values_of(each) for each in items]
+        self._write(self._views.item, "item_id", [each.item_id for each in items], rows)
+
+    @property
+    def feast(self) -> FeatureStore:
+        """Feast's own store, for whatever else it can be asked: features of the past, measures."""
+        return self._feast
+
+    def write_item_measures(self, snapshot: pa.Table) -> None:
+        """Writes rows of a snapshot of features.measures.items; replaces what the items had."""
+        columns = zip(*(snapshot[name].to_pylist() for name in ITEM_MEASURES), strict=True)
+        rows = [
+            {name: Value(double_val=value) for name, value in zip(ITEM_MEASURES, each, strict=True)}
+            for each in columns
+        ]
+        item_ids = snapshot["item_id"].to_pylist()
+        self._write(self._views.item_measures, "item_id", item_ids, rows)
+
+    def read_item_measures(self, item_ids: Sequence[str]) -> list[dict[str, float] | None]:
+        """The newest measures of each item, by name; None where none are held."""
+        features = [f"item-measures:{name}" for name in ITEM_MEASURES]
+        columns = self._read(features, "item_id", item_ids)
+        rows = zip(*(columns[name] for name in ITEM_MEASURES), strict=True)
+        return [
+            {n: v.double_val for n, v in zip(ITEM_MEASURES, row, strict=True)}
+            if row[0].HasField("double_val")
+            else None
+            for row in rows
+        ]
+
+    def _write(
+        self, view: FeatureView, join_key: str, keys: Iterable[str], rows: list[dict[str, Value]]
+    ) -> None:
+        if not rows:
+            return
+        data = _rows(join_key, keys, rows)
+        self._store.online_write_batch(self._config, view, data, None)
+
+    def delete_items(self, item_ids: Sequence[str]) -> None:
+        """Removes items; ids that are not held are passed over."""
+        keys = [_entity("item_id", each) for each in item_ids]
+        self._store.delete(self._config, self._views.item, keys)
+
+    def erase(self, customer_keys: Sequence[str], before_tick: int) -> None:
+        """Removes all that is held of customers, and keeps out records up to `before_tick`.
+
+        Whatever order erasures and late records come in, the latest erasure holds.
+        """
+        views = [each for each in self._feast.list_feature_views() if _is_of_customers(each)]
+        keys = [_entity("customer_key", each) for each in customer_keys]
+        self._store.erase(self._config, views, keys, before_tick)
+
+    def drop_older(self, aging: Aging, *, progress: Callable[[int], None]) -> int:
+        """Takes out of all customers' records what is past its time; gives how many that were."""
+        views = (self._views.history, self._views.consent)
+        return sum(self._store.drop_older(self._config, each, aging, progress) for each in views)
+
+    def drop_tombstones(self, before_tick: int) -> int:
+        """Removes tombstones of before a tick that name whom they are of; gives how many stay."""
+        return self._store.drop_tombstones(self._config, "customer_key", before_tick)
+
+    def applied_position(self, stream: str) -> int:
+        """Up to where the store holds a stream of the log; 0 for a store that was lost."""
+        return self._progress.applied_position(stream)
+
+    def advance(self, stream: str, position: int) -> None:
+        """Notes that a stream of the log has been written up to `position`."""
+        self._progress.advance(stream, position)
+
+    def note_applied(self, stream: str, positions: Sequence[int]) -> None:
+        """Notes single positions of a stream that have been written, in any order."""
+        self._progress.note_applied(stream, positions)
+
+    def missing(self, stream: str, up_to: int, limit: int) -> list[int]:
+        """The first positions of a stream up to `up_to` that nobody has noted, ascending."""
+        return self._progress.missing(stream, up_to, limit)
+
+    def mark_whole(self, log_id: str) -> None:
+        """Notes that the store holds all that it should of a log; goes when the store is lost."""
+        self._progress.mark_whole(log_id)
+
+    def is_whole(self, log_id: str) -> bool:
+        """Whether the store was marked as whole, and has not been lost since."""
+        return self._progress.is_whole(log_id)
+
+
+def _config(settings: FeatureSettings) -> RepoConfig:
+    home = Home(settings.home)
+    home.path.mkdir(parents=True, exist_ok=True)
+    return RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry=RegistryConfig(path=str(home.feast_registry.resolve()), cache_ttl_seconds=0),
+        online_store=_store_config(settings),
+        offline_store={"type": "duckdb"},
+        entity_key_serialization_version=3,
+    )
+
+
+def _store_config(settings: FeatureSettings) -> FeastConfigBaseModel:
+    if settings.online_url:
+        from features.online.redis import HistoryRedisOnlineStoreConfig  # not for embedded use
+
+        return HistoryRedisOnlineStoreConfig(url=settings.online_url)
+    return HistorySqliteOnlineStoreConfig(path=str(Home(settings.home).online.resolve()))
+
+
+def _is_of_customers(view: FeatureView) -> bool:
+    return list(view.join_keys) == ["customer_key"]
+
+
+def _columns(answer: MarkedResponse) -> dict[str, list[Value]]:
+    names = answer.proto.metadata.feature_names.val
+    return {name: list(row.values) for name, row in zip(names, answer.proto.results, strict=True)}
+
+
+def _known_of(values: Mapping[str, list[Value]]) -> list[Known]:
+    columns = zip(values[RECORDS], values[CONSENT], values[JOINED_TO], strict=True)
+    return [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+
+
+def _rows(join_key: str, keys: Iterable[str], rows: Sequence[dict[str, Value]]) -> list[Row]:
+    now = datetime.now(UTC)
+    return [(_entity(join_key, key), row, now, None) for key, row in zip(keys, rows, strict=True)]
+
+
+def _entity(join_key: str, key: str) -> EntityKey:
+    return EntityKey(join_keys=[join_key], entity_values=[Value(string_val=key)])
+
+
+def _values_of(item: Item) -> dict[str, Value]:
+    return {
+        "name": Value(string_val=item.name),
+        "category": Value(string_val=item.category),
+        "brand": Value(string_val=item.brand),
+        "price": Value() if item.price is None else Value(double_val=item.price),
+        "currency": Value() if item.currency is None else Value(string_val=item.currency),
+        "unavailable": Value(bool_val=item.unavailable),
+        "tags": Value(string_list_val=StringList(val=item.tags)),
+    }
+
+
+def _item_of(item_id: str, values: Mapping[str, Value]) -> Item | None:
+    if not values["unavailable"].HasField("bool_val"):
+        return None
+    priced = values["price"].HasField("double_val")
+    return Item(
+        item_id=item_id,
+        name=values["name"].string_val,
+        category=values["category"].string_val,
+        brand=values["brand"].string_val,
+        price=values["price"].double_val if priced else None,
+        currency=values["currency"].string_val if priced else None,
+        unavailable=values["unavailable"].bool_val,
+        tags=tuple(values["tags"].string_list_val.val),
+    )

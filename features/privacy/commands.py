@@ -1,0 +1,136 @@
+"""The commands that keep data no longer than it may be: retain, erase and export."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from features.log.contract import open_log
+from features.privacy.consent import consent_of
+from features.privacy.customer_history import read_customer
+from features.privacy.erasure import Erasures
+from features.privacy.export import Online, export_lines
+from features.privacy.forgetting import (
+    NEXT_TRAINING,
+    ONLINE,
+    SWEEP_COMMAND,
+    Receipt,
+    erasure_tick,
+    sweep,
+)
+from features.privacy.retention import Retention, retain_offline
+from features.progress import counting
+from features.record import moment, tick
+from features.settings import FeatureSettings, Home, options
+
+if TYPE_CHECKING:
+    from features.live import LiveFeatures
+
+PLACE, NUMBER = 38, 14  # widths
+TOMBSTONES_STAY = timedelta(minutes=2)  # on-line, where they name whom they are of
+
+
+@click.command("retain")
+@click.option(
+    "--now",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="day (UTC) from which ages are counted; today if absent",
+)
+@options(FeatureSettings)
+def retain_command(now: datetime | None, **settings: Any) -> None:
+    """Removes what is older than the vocabulary's retention_days: from log, history and on-line."""
+    from features.live import LiveFeatures  # feast takes seconds to import
+
+    chosen = FeatureSettings(**settings)
+    removed: Counter[str] = Counter()
+    with LiveFeatures(chosen) as live:
+        today = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+        retention = Retention(today, live.vocabulary)
+        with counting("retaining") as progress, open_log(chosen) as log:
+            home = Home(chosen.home)
+            removed.update(retain_offline(home, log, retention, progress=progress))
+            removed[ONLINE] = live.online.drop_older(retention.aging, progress=progress)
+    click.echo(f"Removed what was past its time at {retention.now:%Y-%m-%d %H:%M} UTC")
+    _print_places(removed)
+
+
+@click.command("erase")
+@click.argument("customer", required=False)
+@click.option("--pending", is_flag=True, help="finish what EraseCustomer began, for all customers")
+@click.option("--json", "as_json", is_flag=True, help="the receipt as JSON")
+@options(FeatureSettings)
+def erase_command(customer: str | None, pending: bool, as_json: bool, **settings: Any) -> None:
+    """Erases a CUSTOMER (an anonymous one: anonymous:ID) everywhere, and prints a receipt."""
+    from features.live import LiveFeatures
+
+    if bool(customer) == pending:
+        raise click.UsageError("give either a CUSTOMER or --pending")
+    chosen = FeatureSettings(**settings)
+    home, now = Home(chosen.home), datetime.now(UTC)
+    with LiveFeatures(chosen) as live, open_log(chosen) as log:
+        receipt, keys = Receipt(now, remaining=[NEXT_TRAINING]), list[str]()
+        if customer:
+            keys = read_customer(log, home.history, customer).keys
+            _erase_online(live, keys, receipt)
+        erasures = Erasures(log.erasures())
+        with counting("erasing") as progress:
+            swept = erasures.of(keys) if customer else erasures
+            sweep(home, log, swept, receipt, customer_keys=keys, progress=progress)
+        # By then every process has heard of the tombstones in the log.
+        if left := live.online.drop_tombstones(tick(now - TOMBSTONES_STAY)):
+            receipt.remaining.append(
+                f"{left} online tombstones with ids: python -m {SWEEP_COMMAND} again in two minutes"
+            )
+    if as_json:
+        click.echo(json.dumps(_as_json(receipt)))
+    else:
+        _print_receipt(receipt)
+
+
+@click.command("export")
+@click.argument("customer")
+@options(FeatureSettings)
+def export_command(customer: str, **settings: Any) -> None:
+    """Writes all that is held of a CUSTOMER (an anonymous one: anonymous:ID) as lines of JSON."""
+    from features.live import LiveFeatures
+
+    chosen = FeatureSettings(**settings)
+    with LiveFeatures(chosen) as live, open_log(chosen) as log:
+        history = read_customer(log, Home(chosen.home).history, customer)
+        consent = consent_of(live.online.read_known([customer])[0].consent, live.vocabulary)
+        online = Online(tuple(live.held(customer)), consent)
+        for line in export_lines(history, online, now=datetime.now(UTC)):
+            click.echo(line)
+
+
+def _erase_online(live: "LiveFeatures", customer_keys: list[str], receipt: Receipt) -> None:
+    held = [known.history for known in live.online.read_known(customer_keys)]
+    erased = erasure_tick(receipt.erasure_time, b"".join(held))
+    live.note_erasure(customer_keys, erased)
+    receipt.removed[ONLINE] = live.erase(customer_keys, erased)
+    receipt.erasure_time, receipt.device_count = moment(erased), len(customer_keys) - 1
+
+
+def _as_json(receipt: Receipt) -> Mapping[str, Any]:
+    return {
+        "erasure_time": receipt.erasure_time.isoformat(),
+        "anonymous_id_count": receipt.device_count,
+        "removed": dict(receipt.removed),
+        "remaining": receipt.remaining,
+    }
+
+
+def _print_receipt(receipt: Receipt) -> None:
+    click.echo(f"Erased what was before {receipt.erasure_time.isoformat()}")
+    click.echo(f"  {'anonymous ids that went along':{PLACE}}{receipt.device_count:>{NUMBER},}")
+    _print_places(receipt.removed)
+    for each in receipt.remaining:
+        click.echo(f"  remains  {each}")
+
+
+def _print_places(removed: Mapping[str, int]) -> None:
+    for place, count in removed.items():
+        click.echo(f"  {place:{PLACE}}{count:>{NUMBER},}")
