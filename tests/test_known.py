@@ -49,7 +49,7 @@ def known(online: OnlineFeatures, *keys: str) -> list[bytes]:
     return read_joined(online, keys, log_id="log").histories
 
 
-@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_a_joined_history_is_one_whatever_came_first(
     online: OnlineFeatures, ada: str, order: tuple[int, ...]
 ) -> None:
