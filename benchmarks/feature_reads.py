@@ -21,7 +21,7 @@ from serving.batcher import Batcher, in_thread
 CUSTOMERS = 5000
 RECORDS = 50  # of each customer
 CALLS = 3000
-OPEN_RATE = 10_000  # customers a second
+OPEN_RATE = 10_200  # customers a second that are asked for
 OPEN_SECONDS = 3.0
 MEMORY_CUSTOMERS = 200_000
 CUSTOMERS_A_WRITE = 500
@@ -133,7 +133,7 @@ def coalesced(online: OnlineFeatures, name: str) -> list[Figure]:
         os.sched_setaffinity(0, cores)
     rate = len(latencies) / seconds
     return [
-        Figure(f"{name}: customers/s, coalesced, one core", rate, "/s", goal=0.95 * OPEN_RATE,
+        Figure(f"{name}: customers/s, coalesced, one core", rate, "/s", goal=10_000,
                better="higher"),
         Figure(f"{name}: of these, from due to read, p99", percentile(latencies, 99), "ms", goal=3),
     ]  # fmt: skip
@@ -155,13 +155,17 @@ async def _open_loop(online: OnlineFeatures) -> tuple[np.ndarray, float]:
         await batcher.ask(customer(place % CUSTOMERS))
         latencies[place] = (loop.time() - began - due[place]) * 1e3
 
-    tasks: list[asyncio.Task[None]] = []
-    while len(tasks) < count:
+    # Calls that are due are made each millisecond; they count from when they were due.
+    under_way: set[asyncio.Task[None]] = set()
+    made = 0
+    while made < count or under_way:
         now = loop.time() - began
-        while len(tasks) < count and due[len(tasks)] <= now:
-            tasks.append(loop.create_task(ask(len(tasks))))
-        await asyncio.sleep(0 if len(tasks) == count else max(0.0, due[len(tasks)] - now - 5e-4))
-    await asyncio.gather(*tasks)
+        while made < count and due[made] <= now:
+            task = loop.create_task(ask(made))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            made += 1
+        await asyncio.sleep(0.0005)
     seconds = loop.time() - began
     executor.shutdown()
     return latencies, seconds
