@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from tests.nats_server import NatsServer
+    from tests.redis_server import RedisServer
     from tests.running import Running
 
 settings.register_profile("interplay", deadline=None)
@@ -33,6 +35,24 @@ def running(home: Path) -> "Iterator[Running]":
     from tests.running import Running
 
     with Running(home) as server:
+        yield server
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> "Iterator[NatsServer]":
+    """An empty log server."""
+    from tests.nats_server import NatsServer
+
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> "Iterator[RedisServer]":
+    """An empty online store."""
+    from tests.redis_server import RedisServer
+
+    with RedisServer(tmp_path) as server:
         yield server
 
 

@@ -1,7 +1,6 @@
 """Applied at least once, on every pair of log and online store; rebuilt when lost."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ from tests.nats_server import NatsServer
 from tests.redis_server import RedisServer
 
 VOCABULARY = load_vocabulary()
-
-
-@pytest.fixture
-def nats(tmp_path: Path) -> Iterator[NatsServer]:
-    with NatsServer(tmp_path / "nats") as server:
-        yield server
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite-sqlite", "sqlite-redis", "nats-sqlite", "nats-redis"])
