@@ -48,11 +48,11 @@ def standings_table(standings: Sequence[Standing], contest: Contest) -> Table:
     """How well each contender did, the best NDCG in bold."""
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.caption = (
-        f"{len(contest.arrivals):,} of {contest.arrival_count:,} next items, "
-        f"{len(contest.moments):,} of {contest.moment_count:,} moments; every item ranked"
+        f"{len(contest.arrivals):,} of {contest.arrival_count:,} next items, ranked among all; "
+        f"{len(contest.moments):,} of {contest.moment_count:,} moments of what comes next (log-loss, AUC)"
     )
     table.caption_justify = "left"
-    for name in ("", "NDCG@10", "HR@10", "MRR", "intent log-loss", "intent AUC"):
+    for name in ("", "NDCG@10", "HR@10", "MRR", "log-loss", "AUC"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     best = max(each.ranking.ndcg for each in standings)
     for each in standings:
