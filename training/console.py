@@ -49,7 +49,7 @@ def standings_table(standings: Sequence[Standing], contest: Contest) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.caption = (
         f"{len(contest.arrivals):,} of {contest.arrival_count:,} next items, ranked among all; "
-        f"{len(contest.moments):,} of {contest.moment_count:,} moments of what comes next (log-loss, AUC)"
+        f"intents at {len(contest.moments):,} of {contest.moment_count:,} moments"
     )
     table.caption_justify = "left"
     for name in ("", "NDCG@10", "HR@10", "MRR", "log-loss", "AUC"):
