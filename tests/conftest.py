@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import prometheus_client  # noqa: F401  # before feast, which would change its mode, as in serving
 import pytest
 from hypothesis import settings
 
