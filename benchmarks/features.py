@@ -24,7 +24,9 @@ from benchmarks.report import Figure, report
 from features.online.materialization import materialize
 from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings, Home
+from tests.nats_server import BINARY as NATS
 from tests.nats_server import NatsServer
+from tests.redis_server import BINARY as REDIS
 from tests.redis_server import RedisServer
 
 ROOT = Path(".interplay/bench")
@@ -53,6 +55,8 @@ class Backend:
 def main() -> None:
     """Measures, prints the table, and writes benchmarks/results/features.json."""
     figures: list[Figure] = []
+    if shutil.which(REDIS) is None or NATS is None:
+        sys.exit("it needs redis-server and nats-server: apt-get install both")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="interplay-")))
         redis = stack.enter_context(RedisServer(folder))
@@ -76,12 +80,12 @@ def _measure(backend: Backend) -> Iterator[Figure]:
     feature_reads.fill(online, feature_reads.CUSTOMERS)
     if settings.online_url:
         yield from feature_reads.against_floor(online, settings.online_url, name)
-        yield from feature_reads.reads(online, name, batch_goal=(64, 25.0, "us a customer"))
+        yield from feature_reads.reads(online, name, batch=64, goal_ms=64 * 0.025)
         yield from feature_reads.merges(online, name, goal=0.25)
         yield from feature_reads.coalesced(online, name)
         yield from feature_reads.memory(online, settings.online_url, name)
     else:
-        yield from feature_reads.reads(online, name, batch_goal=(16, 1.5, "ms"))
+        yield from feature_reads.reads(online, name, batch=16, goal_ms=1.5)
         yield from feature_reads.merges(online, name, goal=None)
     yield from _recording(backend)
     yield _rebuilding(backend)

@@ -10,13 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from features.record import RECORD, TICKS_PER_SECOND, item_hashes, unpack
+from features.vocabulary import OTHER_CHANNEL_CODE
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes whenever the same interaction would become another token."""
 
 ITEM, TYPE, CHANNEL, INITIATOR, GAP, VALUE = range(6)
 TOKEN_FIELDS = 6
-FIELD_SIZES = {TYPE: 256, CHANNEL: 256, INITIATOR: 2, GAP: 64, VALUE: 128}
+FIELD_SIZES = {TYPE: 256, CHANNEL: OTHER_CHANNEL_CODE + 1, INITIATOR: 2, GAP: 64, VALUE: 128}
 """How many different numbers each field has; ITEM has as many as item_rows says."""
 
 CONTEXT_CHANNEL, CONTEXT_GAP = range(2)

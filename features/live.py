@@ -6,7 +6,8 @@ log and not in the online store, for whatever reason, is applied by a sweep.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 from features.held import Held, held_interactions
 from features.history.partitions import is_empty
@@ -30,6 +31,7 @@ from features.record import RECORD_BYTES, item_hash, pack
 from features.settings import FeatureSettings, Home
 from features.vocabulary import Vocabulary, load_vocabulary
 
+MOST_WAITING = 100_000  # calls whose time to count is kept
 REBUILD = "the online store does not hold what it should; run python -m features rebuild"
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,9 @@ class LiveFeatures:
         self.log_knows_ids = self._log.embedded
         self.erasures = Erasures(self._log.erasures())
         self._applier = self._applier_for(settings)
-        self._waiting_since_s: float | None = None
-        self._logged_count = 0  # calls that logged something
+        self._waiting_since_s = deque[float]()  # when calls were logged that do not count yet
+        self.on_visible: Callable[[float], None] = lambda seconds: None
+        """Told how long each logged call took to count."""
         self._catch_up()
 
     def _applier_for(self, settings: FeatureSettings) -> Applier:
@@ -76,20 +79,20 @@ class LiveFeatures:
         """Writes the checked interactions of several calls, durably; raises LogError."""
         appended = self._log.append(batches)
         self._applier.note(batches, appended)
-        self._note_waiting()
+        self._note_waiting(len(batches))
         return appended
 
     def upsert_items(self, items: Sequence[Item]) -> None:
         """Writes checked items durably; raises LogError."""
         self._log.upsert_items(items)
         self._applier.note_items(items, ())
-        self._note_waiting()
+        self._note_waiting(1)
 
     def delete_items(self, item_ids: Sequence[str]) -> list[str]:
         """Deletes items durably and gives the ids that the catalog held; raises LogError."""
         held = self._log.delete_items(item_ids)
         self._applier.note_items((), held)
-        self._note_waiting()
+        self._note_waiting(1)
         return held
 
     def note_erasure(self, customer_keys: Sequence[str], erased_tick: int) -> None:
@@ -116,10 +119,10 @@ class LiveFeatures:
         """What the log holds of what is lacking, and whether the history holds nothing."""
         return self._applier.fetch(lacking), is_empty(self._history)
 
-    def _note_waiting(self) -> None:
-        self._logged_count += 1
-        if self._waiting_since_s is None:
-            self._waiting_since_s = time.monotonic()
+    def _note_waiting(self, calls: int) -> None:
+        """In a long outage the newest calls go without: the oldest says how stale reads are."""
+        room = MOST_WAITING - len(self._waiting_since_s)
+        self._waiting_since_s.extend([time.monotonic()] * min(calls, room))
 
     # On the features' thread. All raise OnlineError.
 
@@ -141,11 +144,12 @@ class LiveFeatures:
 
     def apply(self) -> bool:
         """Makes what this process logged visible to reads; whether all of it is."""
-        logged_count, began_s = self._logged_count, time.monotonic()
+        count = len(self._waiting_since_s)  # what is logged meanwhile may still be waiting
         visible = self._applier.apply()
         if visible:
-            # What was logged meanwhile may still be waiting.
-            self._waiting_since_s = None if logged_count == self._logged_count else began_s
+            now = time.monotonic()
+            for _ in range(count):
+                self.on_visible(now - self._waiting_since_s.popleft())
         return visible
 
     def lacking(self) -> Lacking:
@@ -194,8 +198,10 @@ class LiveFeatures:
 
     def staleness_s(self) -> float:
         """How long the oldest interaction that was logged but not applied has been waiting."""
-        since = self._waiting_since_s
-        return 0.0 if since is None else time.monotonic() - since
+        try:
+            return time.monotonic() - self._waiting_since_s[0]
+        except IndexError:  # nothing waits
+            return 0.0
 
     def __enter__(self) -> "LiveFeatures":
         return self

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 OTHER_CHANNEL = "other"
-OTHER_CHANNEL_CODE = 255
+OTHER_CHANNEL_CODE = 31
 SILENCE = "silence"  # the name, among predicted types, of "no interaction within the horizon"
 DEFAULT_RETENTION_DAYS = 3650
 MAX_DAYS = 36_500

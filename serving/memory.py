@@ -6,7 +6,6 @@ calls share one durable transaction, one apply and one read.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,12 +47,11 @@ class Memory:
 
     def __init__(self, live: LiveFeatures, settings: ServingSettings, metrics: Metrics) -> None:
         """Takes over the open live features; close() closes them."""
-        self._metrics = metrics
-        self._waiting_since_s: list[float] = []  # when calls became durable that do not count yet
         self.vocabulary: Vocabulary = live.vocabulary
         self.max_records = settings.max_records
         self.catalog = Catalog(())
         self._live = live
+        live.on_visible = metrics.visible_s.observe
         self._log_thread = ThreadPoolExecutor(1, "log")
         self._features_thread = ThreadPoolExecutor(1, "features")
         bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
@@ -87,7 +85,6 @@ class Memory:
             rule = f"must be {answer.limit_bytes:,} bytes at most, as logged: send fewer at once"
             size = f"{answer.size_bytes:,} bytes"
             raise InvalidError([Violation("interactions", size, rule)]) from answer
-        self._waiting_since_s.append(time.monotonic())
         return Appended(answer.accepted_count, len(interactions) - answer.accepted_count)
 
     async def _new_among(self, interactions: Sequence[Interaction]) -> Sequence[Interaction]:
@@ -120,14 +117,7 @@ class Memory:
             return False
 
     def _apply_all(self, callers: Sequence[None]) -> Sequence[bool]:
-        waiting = list(self._waiting_since_s)
-        visible = self._live.apply()
-        if visible:
-            now = time.monotonic()
-            for since in waiting:
-                self._metrics.visible_s.observe(now - since)
-            del self._waiting_since_s[: len(waiting)]
-        return [visible] * len(callers)
+        return [self._live.apply()] * len(callers)
 
     async def read(self, customer_key: str, *, deadline: float | None = None) -> Seen:
         """What is known of a customer; raises BatchError, also where that takes too long."""

@@ -13,7 +13,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.visible_s = Histogram(
             "interplay_visible_seconds",
-            "How long recorded calls took from durable to counting in every decision",
+            "How long calls that wrote took from durable to counting in every decision",
             buckets=BUCKETS_S,
             registry=self.registry,
         )

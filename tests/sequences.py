@@ -1,6 +1,5 @@
 """Histories of a small shop, as training reads them."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -69,5 +68,4 @@ def plan(**changes: object) -> Plan:
         **{name: getattr(SETTINGS, name) for name in SETTINGS.__slots__} | changes  # type: ignore[arg-type]
     )
     steps = add_steps(NO_STEPS, sequences(*shoppers(10)), ITEMS)
-    bare = make_plan(settings, SPLIT, known, VOCABULARY, 2000)
-    return replace(bare, followers=most_frequent(steps, 6, most=3))
+    return make_plan(settings, SPLIT, known, VOCABULARY, most_frequent(steps, 6, most=3), 2000)

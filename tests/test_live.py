@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from features.live import LiveFeatures
 from features.online.materialization import materialize
 from features.record import RECORD, merge, pack, unpack
 from features.settings import FeatureSettings, Home
-from tests.interactions import interaction, table_of
+from tests.interactions import START, interaction, table_of
 
 
 @pytest.fixture
@@ -85,6 +86,7 @@ def test_the_catalog_is_read_as_it_was_written(settings: FeatureSettings) -> Non
 
 WRITER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from features.live import LiveFeatures
 from features.settings import FeatureSettings
@@ -121,6 +123,19 @@ def test_the_history_fills_the_online_store(settings: FeatureSettings) -> None:
             expected(live, range(3, 8)),
             b"".join(pack(row, live.vocabulary) for row in rows[8:]),
         ]
+
+
+def test_what_shares_a_tick_is_kept_alike_live_and_rebuilt(settings: FeatureSettings) -> None:
+    rows = [interaction(n, event_time=START, interaction_id=f"x{n}") for n in range(9)]
+    with LiveFeatures(settings) as live:
+        live.log([rows])
+        live.apply()
+        (applied,) = live.read(["ada"]).histories
+    other = replace(settings, home=settings.home / "other")
+    write_part(Home(other.home).history, table_of(rows), part="a")
+    materialize(other)
+    with LiveFeatures(other) as live:
+        assert live.read(["ada"]).histories == [applied]
 
 
 def test_the_log_drains_into_the_history_once(settings: FeatureSettings) -> None:

@@ -44,10 +44,10 @@ def purchase(**changes: object) -> Interaction:
     return Interaction(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_a_record_is_16_bytes_and_holds_what_happened() -> None:
+def test_a_record_is_14_bytes_and_holds_what_happened() -> None:
     packed = pack(purchase(), VOCABULARY)
     columns = unpack(np.frombuffer(packed, RECORD))
-    assert len(packed) == RECORD_BYTES == 16
+    assert len(packed) == RECORD_BYTES == 14
     assert moment(int(columns.tick[0])) == NOON
     assert columns.item[0] == item_hash("tea")
     assert columns.type[0] == 6  # purchase, in vocabulary.toml
@@ -119,7 +119,7 @@ def test_packing_a_table_is_packing_its_rows(rows: list[Interaction]) -> None:
     assert pack_table(table_of(rows), VOCABULARY).tobytes() == expected
 
 
-records = st.lists(st.binary(min_size=16, max_size=16), max_size=12)
+records = st.lists(st.binary(min_size=RECORD_BYTES, max_size=RECORD_BYTES), max_size=12)
 
 
 @given(records, st.randoms(use_true_random=False), st.integers(1, 8))
@@ -136,5 +136,5 @@ def test_any_order_and_any_repeats_merge_alike(written, random, max_records) -> 
 
 
 def test_half_a_record_is_refused() -> None:
-    with pytest.raises(ValueError, match="20 bytes are no whole number of 16-byte records"):
+    with pytest.raises(ValueError, match="20 bytes are no whole number of 14-byte records"):
         merge(b"", b"x" * 20, max_records=5)

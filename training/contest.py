@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import ray.data
 
+from features.encoding import ItemIndex
 from training import baselines
 from training.baselines import Counts
 from training.examples import draw
@@ -14,6 +15,7 @@ from training.judging import Contest
 from training.plan import Plan
 from training.questions import NONE, Asking, Questions, ask
 from training.sequences import Sequences, before, in_batches
+from training.split import Split
 from training.steps import NO_STEPS, Followers, add_steps, most_frequent
 
 CUSTOMERS_AT_ONCE = 4096
@@ -27,13 +29,13 @@ def count_before_test(dataset: ray.data.Dataset, plan: Plan) -> Counts:
     return baselines.count(_learnt(dataset, plan), ask_all, plan.items, plan.type_count)
 
 
-def count_followers(dataset: ray.data.Dataset, plan: Plan) -> Followers:
+def count_followers(dataset: ray.data.Dataset, split: Split, items: ItemIndex) -> Followers:
     """What followed each item in all that the model learns from."""
     steps = NO_STEPS
-    for sequences in in_batches(dataset, CUSTOMERS_AT_ONCE, plan.split):
-        until = [plan.split.learn_until(customer) for customer in sequences.customers]
-        steps = add_steps(steps, before(sequences, np.array(until)), plan.items)
-    return most_frequent(steps, len(plan.items.item_ids))
+    for sequences in in_batches(dataset, CUSTOMERS_AT_ONCE, split):
+        until = [split.learn_until(customer) for customer in sequences.customers]
+        steps = add_steps(steps, before(sequences, np.array(until)), items)
+    return most_frequent(steps, len(items.item_ids))
 
 
 def _learnt(dataset: ray.data.Dataset, plan: Plan) -> Iterator[Sequences]:

@@ -12,7 +12,7 @@ from training.model import Model, ModelConfig
 from training.questions import TICKS_PER_DAY, type_index
 from training.settings import TrainingSettings
 from training.split import Split
-from training.steps import NO_STEPS, Followers, most_frequent
+from training.steps import Followers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,10 @@ def make_plan(
     split: Split,
     known: KnownItems,
     vocabulary: Vocabulary,
+    followers: Followers,
     position_count: int,
 ) -> Plan:
-    """The plan of a run; what follows what is not counted yet."""
+    """The plan of a run."""
     return Plan(
         settings=settings,
         split=split,
@@ -53,7 +54,7 @@ def make_plan(
         types=type_index(vocabulary),
         type_count=len(vocabulary.predicted),
         position_count=position_count,
-        followers=most_frequent(NO_STEPS, len(known.index.item_ids)),
+        followers=followers,
     )
 
 

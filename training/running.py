@@ -71,11 +71,12 @@ def prepared(features: FeatureSettings, settings: TrainingSettings) -> Iterator[
         raise TrainingError(f"{text}, {features.max_records}, the interactions kept online")
     snapshot = take_snapshot(home, vocabulary, test_share=settings.test_share)
     known = known_items(home, before=snapshot.test_time)
-    plan = make_plan(settings, snapshot.split, known, vocabulary, snapshot.learnt_rows)
+    split, rows = snapshot.split, snapshot.learnt_rows
     with cluster():
         dataset = read_sequences(home, vocabulary).materialize()
+        followers = count_followers(dataset, split, known.index)
+        plan = make_plan(settings, split, known, vocabulary, followers, rows)
         counts = count_before_test(dataset, plan)
-        plan = dataclasses.replace(plan, followers=count_followers(dataset, plan))
         contest = draw_contest(dataset, plan, max_records=features.max_records)
         if not len(contest.arrivals) or not len(contest.moments):
             raise TrainingError(f"{home.history}: nothing after {snapshot.test_time} to judge on")

@@ -13,7 +13,7 @@ import ray.data
 
 from features.identity import aliases_in
 from features.interaction import ANONYMOUS, SCHEMA
-from features.record import RECORD, RECORD_BYTES, pack_table, unpack
+from features.record import RECORD, RECORD_BYTES, pack_table, records_of, unpack, words
 from features.settings import Home
 from features.vocabulary import Vocabulary
 from training.split import Split, parts_of
@@ -72,14 +72,8 @@ def _pack(task: pa.Table, vocabulary: Vocabulary, aliases: pa.Table) -> pa.Table
     parts = task["parts"][0].as_py().split("\n")
     schema = pa.schema([SCHEMA.field(name) for name in COLUMNS])
     rows = pa.concat_tables([pq.read_table(part, schema=schema) for part in parts])
-    records = pack_table(rows, vocabulary)
-    return pa.table(
-        {
-            "customer": customers_of(rows, aliases),
-            "head": records["head"].astype(np.uint64),
-            "tail": records["tail"].astype(np.uint64),
-        }
-    )
+    head, tail = words(pack_table(rows, vocabulary))
+    return pa.table({"customer": customers_of(rows, aliases), "head": head, "tail": tail})
 
 
 def customers_of(rows: pa.Table, aliases: pa.Table) -> pa.ChunkedArray:
@@ -99,8 +93,7 @@ def gather(packed: pa.Table) -> pa.Table:
     fresh = np.ones(len(order), bool)
     same = (np.diff(customer) == 0) & (np.diff(head) == 0) & (np.diff(tail) == 0)
     fresh[1:] = ~same
-    records = np.empty(int(fresh.sum()), RECORD)
-    records["head"], records["tail"] = head[fresh], tail[fresh]
+    records = records_of(head[fresh], tail[fresh])
     ends = np.cumsum(np.bincount(customer[fresh], minlength=len(names)))
     offsets = pa.array(np.concatenate([[0], ends * RECORD_BYTES]), pa.int64())
     blobs = pa.LargeBinaryArray.from_buffers(

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.interaction import ANONYMOUS, SCHEMA, Interaction
+from features.record import TICKS_PER_SECOND
 
 PART, COMPACTED = ".parquet", ".compacted"
 REPLACES = b"replaces"  # in the metadata of a compacted file: the names of parts, in JSON
@@ -166,6 +167,7 @@ def _numbered(table: pa.Table) -> pa.Table:
 def newest(root: Path, *, max_records: int, rows_a_batch: int = 200_000) -> Iterator[pa.Table]:
     """Each customer's newest interactions, in batches of rows of SCHEMA plus `customer_key`.
 
+    Where the last of them share a tick, all that do: which of them are kept is for merging to say.
     A customer's rows may fall into two batches.
     """
     if is_empty(root):
@@ -174,8 +176,9 @@ def newest(root: Path, *, max_records: int, rows_a_batch: int = 200_000) -> Iter
         query = f"""
             CREATE OR REPLACE TEMP TABLE newest AS
             SELECT *, {CUSTOMER_KEY} AS customer_key FROM {{}}
-            QUALIFY row_number() OVER (
-                PARTITION BY customer_key ORDER BY event_time DESC, interaction_id DESC
+            QUALIFY rank() OVER (
+                PARTITION BY customer_key
+                ORDER BY epoch_us(event_time) * {TICKS_PER_SECOND} // 1000000 DESC
             ) <= {int(max_records)}
             ORDER BY customer_key
             """

@@ -20,7 +20,14 @@ import pyarrow.compute as pc
 from features.history.partitions import CUSTOMER_KEY, count, read_parts, scan_of, write_whole
 from features.identity import IDENTIFY
 from features.interaction import ANONYMOUS, SCHEMA
-from features.record import RECORD, RECORD_BYTES, TICKS_PER_SECOND, pack_table
+from features.record import (
+    RECORD,
+    RECORD_BYTES,
+    TICK_SHIFT,
+    TICKS_PER_SECOND,
+    pack_table,
+    words,
+)
 from features.vocabulary import Vocabulary
 
 EVENTS_A_PARTITION = 4_000_000  # some 200 bytes each while they are read
@@ -158,12 +165,12 @@ def _sorted(rows: pa.Table, whose: pa.Table, customers: int, vocabulary: Vocabul
     late_C = np.zeros(customers, bool)
     late_C[customer_E[visible_us_E > event_us_E]] = True
     records_E = pack_table(rows, vocabulary)
-    head_E, tail_E = records_E["head"].astype(np.uint64), records_E["tail"].astype(np.uint64)
+    head_E, tail_E = words(records_E)
     order = np.lexsort((visible_us_E, tail_E, head_E, customer_E))
     customer_E, head_E, tail_E = customer_E[order], head_E[order], tail_E[order]
     once = np.ones(len(order), bool)  # of records that are alike, the one known first
     once[1:] = (np.diff(customer_E) != 0) | (np.diff(head_E) != 0) | (np.diff(tail_E) != 0)
-    key_E = customer_E.astype(np.uint64) << TICK_BITS | head_E >> np.uint64(24)
+    key_E = customer_E.astype(np.uint64) << TICK_BITS | head_E >> np.uint64(TICK_SHIFT)
     kept = order[once]
     return _Events(records_E[kept], key_E[once], visible_us_E[kept], late_C)
 

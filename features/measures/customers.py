@@ -43,7 +43,7 @@ TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND
 HALF_LIVES_DAYS = (1, 30)
 WINDOWS_DAYS = (7, 30, 365)
 RATE_HALF_LIFE_DAYS = 30
-CODES = 256  # of types, and of channels
+CODES = 256  # of types; of channels there are fewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ KEYS_A_TRIP = 200
 REMOVE = Script("""
 -- KEYS: entity. ARGV: field of the records, field of the timestamp, records to take out.
 -- Gives how many were held. What was merged meanwhile stays.
-local RECORD = 16
+local RECORD = 14
 local value = redis.call('HGET', KEYS[1], ARGV[1])
 if not value or #value < 2 then return 0 end
 local at, gone, kept, count = 2, {}, {}, 0

@@ -24,10 +24,10 @@ MERGE = Script("""
 -- KEYS: entity. ARGV: field of the records, field of the timestamp, timestamp,
 -- arriving records (distinct, ascending), bytes to keep, seconds to live or 0.
 -- Gives how many of the arriving records were not held; erased ones do not count.
-local RECORD = 16
+local RECORD = 14
 local function before(a, i, b, j)
-  local a1, a2, a3 = struct.unpack('>I6I6I4', a, i)
-  local b1, b2, b3 = struct.unpack('>I6I6I4', b, j)
+  local a1, a2, a3 = struct.unpack('>I6I6I2', a, i)
+  local b1, b2, b3 = struct.unpack('>I6I6I2', b, j)
   if a1 ~= b1 then return a1 < b1 end
   if a2 ~= b2 then return a2 < b2 end
   return a3 < b3

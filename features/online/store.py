@@ -18,9 +18,10 @@ from features.online.contract import HistoryStore, MarkedResponse, Row
 from features.online.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
 from features.online.sqlite import HistorySqliteOnlineStoreConfig
 from features.privacy.aging import Aging
+from features.record import RECORD_BYTES
 from features.settings import FeatureSettings, Home
 
-PROJECT = "interplay"
+PROJECT = f"interplay_{RECORD_BYTES}"  # what holds records of another size is not read
 
 
 @dataclass(frozen=True, slots=True)
