@@ -1,29 +1,25 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
 import asyncio
-import time
 import uuid
-from collections import defaultdict
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
-from features.interaction import Interaction, Purpose
+from features.interaction import Purpose
 from features.measures.customers import Measures
 from features.measures.decision_log import DecisionLog, Sample
 from features.online.store import NOTHING_KNOWN
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
-from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack
+from features.record import RECORD_BYTES, merge, pack
 from features.settings import Home
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.errors import NoModelError
 from serving.memory import Memory
 from serving.models import Model
-from serving.policy import Intents, Ranked, intents_of, most_popular, rank
+from serving.policy import Intents, Ranked
+from serving.scoring import Asked, Question, Scored, now_tick, popular, score
 from serving.settings import ServingSettings
 
 PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
@@ -36,19 +32,6 @@ class Degradation(Enum):
     WITHOUT_FEATURES = 2
     POPULARITY = 3
     INCOMPLETE_FEATURES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What next, for this customer, in this channel, now? Checked before."""
-
-    customer_key: str
-    channel: str
-    k: int
-    candidates: tuple[str, ...] = ()  # empty: every item competes
-    excluded: frozenset[str] = frozenset()
-    interactions: tuple[Interaction, ...] = ()  # to record first
-    deadline: float | None = None  # in the loop's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,24 +58,6 @@ class _Remembered:
     degradation: Degradation
 
 
-@dataclass(frozen=True, slots=True)
-class _Scoring:
-    """What the model is asked for one question."""
-
-    model: Model
-    catalog: Catalog
-    question: Question
-    history: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """What the model and the policy make of it."""
-
-    ranked: list[Ranked]
-    intents: Intents
-
-
 class Decider:
     """Decides with the model in use, which may change at any time."""
 
@@ -108,8 +73,8 @@ class Decider:
             share=settings.log_share,
         )
         self._thread = ThreadPoolExecutor(1, "model")
-        self._scoring: Batcher[_Scoring, _Scored] = Batcher(
-            in_thread(self._thread, _score),
+        self._scoring: Batcher[Asked, Scored] = Batcher(
+            in_thread(self._thread, score),
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
         )
@@ -133,17 +98,17 @@ class Decider:
                 Sample(
                     decision_id,
                     question.customer_key,
-                    _now_tick(),
+                    now_tick(),
                     staleness_s,
                     remembered.history,
                 )
             )
         try:
             scored = await self._scoring.ask(
-                _Scoring(model, catalog, question, history), deadline=question.deadline
+                Asked(model, catalog, question, history), deadline=question.deadline
             )
         except BatchError:
-            scored, history = _popular(model, catalog, question), b""
+            scored, history = popular(model, catalog, question), b""
             degradation = Degradation.POPULARITY
         return Decision(
             decision_id=decision_id,
@@ -183,71 +148,6 @@ class Decider:
         await self._scoring.drain()
         self._thread.shutdown()
         await asyncio.to_thread(self._log.close)
-
-
-def _score(asked: Sequence[_Scoring]) -> list[_Scored]:
-    """One model run for all whom the same items compete for, and one for each other question."""
-    runs: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for at, each in enumerate(asked):
-        own = (at,) if each.question.candidates else ()
-        runs[id(each.model), id(each.catalog), *own].append(at)
-    scored: dict[int, _Scored] = {}
-    for positions in runs.values():
-        scored.update(zip(positions, _run([asked[at] for at in positions]), strict=True))
-    return [scored[at] for at in range(len(asked))]
-
-
-def _run(asked: Sequence[_Scoring]) -> list[_Scored]:
-    model, catalog = asked[0].model, asked[0].catalog
-    scorer, questions = model.scorer, [each.question for each in asked]
-    eligible_V = _eligible(catalog, questions[0])
-    k = max(each.k + catalog.known_count(each.excluded) for each in questions)
-    scores = scorer.score(
-        [each.history for each in asked],
-        [scorer.channel_code(each.channel) for each in questions],
-        np.full(len(asked), _now_tick()),
-        available_V=eligible_V,
-        k=min(k, len(eligible_V)),
-    )
-    types, item_ids = scorer.contract.predicted_types, scorer.items.item_ids
-    rows = zip(scores.item_BK, scores.joint_BKT, scores.intent_BU, questions, strict=True)
-    return [
-        _Scored(
-            rank(
-                item_K,
-                joint_KT,
-                item_ids=item_ids,
-                types=types,
-                eligible_V=eligible_V,
-                excluded=question.excluded,
-                k=question.k,
-            ),
-            intents_of(intent_U, types),
-        )
-        for item_K, joint_KT, intent_U, question in rows
-    ]
-
-
-def _popular(model: Model, catalog: Catalog, question: Question) -> _Scored:
-    order = model.popularity.get(question.channel) or model.popularity.get("", [])
-    ranked = most_popular(
-        order,
-        item_ids=model.scorer.items.item_ids,
-        eligible_V=_eligible(catalog, question),
-        excluded=question.excluded,
-        k=question.k,
-    )
-    return _Scored(ranked, ())
-
-
-def _eligible(catalog: Catalog, question: Question) -> np.ndarray:
-    if not question.candidates:
-        return catalog.available_V
-    return catalog.eligible(question.candidates, question.excluded)
-
-
-def _now_tick() -> int:
-    return time.time_ns() * TICKS_PER_SECOND // 10**9
 
 
 def _newest_tick(history: bytes) -> int | None:

@@ -26,8 +26,8 @@ from features.privacy.erasure import NO_ERASURES, Erasures
 from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
 from serving.catalog import Catalog
-from serving.decider import Question
 from serving.errors import InvalidError
+from serving.scoring import Question
 
 MAX_BATCH = 500
 MAX_CANDIDATES = 1000
