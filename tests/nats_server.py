@@ -54,6 +54,7 @@ class NatsServer:
     def freeze(self) -> None:
         """It answers nobody."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until all its threads have stopped
 
     def thaw(self) -> None:
         """It answers again."""

@@ -53,6 +53,7 @@ class RedisServer:
     def pause(self) -> None:
         """It accepts connections, and says nothing."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until all its threads have stopped
 
     def resume(self) -> None:
         """It goes on."""
