@@ -4,6 +4,7 @@
     contract.json     what it was made for: see Contract
     items.parquet     item_id, in the order of the graph's item axis
     popularity.json   {channel: [item index, ...]}, most popular first; "" holds all channels
+    content.npz       how the vector of an item is made that the model has not been trained on
     golden.npz        inputs, with the outputs that the graph must give for them
     manifest.json     sha256 of every other file
 
@@ -15,6 +16,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from features.encoding import SCHEMA_VERSION, ItemIndex
@@ -28,7 +30,10 @@ OUTPUTS = ("intent_BU", "item_BK", "joint_BKT")
 sum over T of weight * joint, best first; float32 P(type, item) of these items. Items that are not
 available get probability 0 in the ranking and stand last."""
 
-FILES = ("model.onnx", "contract.json", "items.parquet", "popularity.json", "golden.npz")
+FILES = (
+    *("model.onnx", "contract.json", "items.parquet", "popularity.json", "content.npz"),
+    "golden.npz",
+)
 MANIFEST = "manifest.json"
 
 MODEL_NAME = "interplay"  # the registered model in MLflow
@@ -96,6 +101,16 @@ def load_popularity(directory: Path) -> dict[str, list[int]]:
     """Item indices by channel, most popular first; "" holds all channels together."""
     popularity: dict[str, list[int]] = json.loads((directory / "popularity.json").read_text())
     return popularity
+
+
+def load_content(directory: Path) -> dict[str, np.ndarray]:
+    """`table_GD`, a vector for each bucket of content features (row 0: none, all 0), and `cold_D1`.
+
+    `cold_D1` stands for what is an item's own and cannot be known yet: vector, then bias. The
+    vector of an unseen item is cold_D1 plus, but for the bias, the sum of its rows of table_GD.
+    """
+    with np.load(directory / "content.npz") as content:
+        return {name: content[name] for name in ("table_GD", "cold_D1")}
 
 
 def _verify_digests(directory: Path) -> None:

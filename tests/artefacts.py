@@ -39,6 +39,7 @@ from tests.interactions import interaction
 
 ITEM_IDS = ("apple", "bread", "cheese", "dates", "eggs", "flour")
 MAX_LENGTH = 8
+D = 2  # the width of an item's vector, which the graph does not look at
 
 GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
@@ -124,6 +125,7 @@ def write_artefact(
     write_contract(directory, contract)
     pq.write_table(pa.table({"item_id": list(item_ids)}), directory / "items.parquet")
     (directory / "popularity.json").write_text('{"": [2, 1, 0, 3, 4, 5], "kiosk": [5, 4, 3]}')
+    np.savez(directory / "content.npz", table_GD=np.zeros((4, D)), cold_D1=np.zeros(D + 1))
     _write_golden(directory, ItemIndex(item_ids), vocabulary)
     write_manifest(directory)
     return directory

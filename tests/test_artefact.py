@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ from features.artefact import (
     FILES,
     ArtefactError,
     Contract,
+    load_content,
     load_items,
     load_popularity,
     verify,
@@ -37,6 +39,7 @@ CONTRACT = Contract(
 def artefact(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(bytes(range(256)))
     (tmp_path / "golden.npz").write_bytes(b"golden")
+    np.savez(tmp_path / "content.npz", table_GD=np.zeros((2, 3)), cold_D1=np.arange(4.0))
     (tmp_path / "popularity.json").write_text('{"": [1, 0], "web": [1]}')
     pq.write_table(pa.table({"item_id": ["tea", "mug"]}), tmp_path / "items.parquet")
     write_contract(tmp_path, CONTRACT)
@@ -48,6 +51,8 @@ def test_a_sound_artefact_is_read_whole(artefact: Path) -> None:
     assert verify(artefact, VOCABULARY) == CONTRACT
     assert load_items(artefact).item_ids == ("tea", "mug")
     assert load_popularity(artefact) == {"": [1, 0], "web": [1]}
+    assert load_content(artefact)["table_GD"].shape == (2, 3)
+    assert load_content(artefact)["cold_D1"].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", FILES)
