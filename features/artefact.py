@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from features.content import Content
 from features.encoding import SCHEMA_VERSION, ItemIndex
 from features.vocabulary import Vocabulary
 
@@ -103,14 +104,16 @@ def load_popularity(directory: Path) -> dict[str, list[int]]:
     return popularity
 
 
-def load_content(directory: Path) -> dict[str, np.ndarray]:
+def load_content(directory: Path) -> Content:
     """`table_GD`, a vector for each bucket of content features (row 0: none, all 0), and `cold_D1`.
 
     `cold_D1` stands for what is an item's own and cannot be known yet: vector, then bias. The
     vector of an unseen item is cold_D1 plus, but for the bias, the sum of its rows of table_GD.
+    `known_H` (uint32) are the features that training knew: any other has no row, though it would
+    fall into a bucket.
     """
     with np.load(directory / "content.npz") as content:
-        return {name: content[name] for name in ("table_GD", "cold_D1")}
+        return Content(**{name: content[name] for name in ("table_GD", "cold_D1", "known_H")})
 
 
 def _verify_digests(directory: Path) -> None:

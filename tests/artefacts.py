@@ -31,6 +31,7 @@ from features.artefact import (
     write_contract,
     write_manifest,
 )
+from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, SCHEMA_VERSION, ItemIndex, encode
 from features.record import pack
 from features.settings import Home
@@ -125,7 +126,8 @@ def write_artefact(
     write_contract(directory, contract)
     pq.write_table(pa.table({"item_id": list(item_ids)}), directory / "items.parquet")
     (directory / "popularity.json").write_text('{"": [2, 1, 0, 3, 4, 5], "kiosk": [5, 4, 3]}')
-    np.savez(directory / "content.npz", table_GD=np.zeros((4, D)), cold_D1=np.zeros(D + 1))
+    content = Content(np.zeros((4, D)), np.zeros(D + 1), np.zeros(0, np.uint32))
+    np.savez(directory / "content.npz", **vars(content))
     _write_golden(directory, ItemIndex(item_ids), vocabulary)
     write_manifest(directory)
     return directory

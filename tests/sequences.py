@@ -63,7 +63,7 @@ def shoppers(count: int, seed: int = 0) -> list[bytes]:
 
 def plan(**changes: object) -> Plan:
     """A plan for the small shop, whose items have no content, but followers."""
-    known = KnownItems(ITEMS, np.zeros((6, 1), np.int64), 2)
+    known = KnownItems(ITEMS, np.zeros((6, 1), np.int64), 2, np.zeros(0, np.uint32))
     settings = TrainingSettings(
         **{name: getattr(SETTINGS, name) for name in SETTINGS.__slots__} | changes  # type: ignore[arg-type]
     )

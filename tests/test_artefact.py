@@ -39,7 +39,8 @@ CONTRACT = Contract(
 def artefact(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(bytes(range(256)))
     (tmp_path / "golden.npz").write_bytes(b"golden")
-    np.savez(tmp_path / "content.npz", table_GD=np.zeros((2, 3)), cold_D1=np.arange(4.0))
+    table_GD, known_H = np.zeros((2, 3)), np.zeros(0, np.uint32)
+    np.savez(tmp_path / "content.npz", table_GD=table_GD, cold_D1=np.arange(4.0), known_H=known_H)
     (tmp_path / "popularity.json").write_text('{"": [1, 0], "web": [1]}')
     pq.write_table(pa.table({"item_id": ["tea", "mug"]}), tmp_path / "items.parquet")
     write_contract(tmp_path, CONTRACT)
@@ -51,8 +52,8 @@ def test_a_sound_artefact_is_read_whole(artefact: Path) -> None:
     assert verify(artefact, VOCABULARY) == CONTRACT
     assert load_items(artefact).item_ids == ("tea", "mug")
     assert load_popularity(artefact) == {"": [1, 0], "web": [1]}
-    assert load_content(artefact)["table_GD"].shape == (2, 3)
-    assert load_content(artefact)["cold_D1"].tolist() == [0, 1, 2, 3]
+    assert load_content(artefact).table_GD.shape == (2, 3)
+    assert load_content(artefact).cold_D1.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", FILES)

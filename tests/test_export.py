@@ -65,7 +65,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory, ranker: Ranker, several: 
     write_graph(ranker, directory / GRAPH)
     counts: Counts = count([several], asking, ITEMS, T)
     examples: Examples = draw([several], asking, size=50, max_records=100, seed=0)[0]
-    write_companions(directory, ranker, counts, examples, VOCABULARY)
+    write_companions(directory, ranker, counts, examples, VOCABULARY, plan().known)
     contract = Contract(
         schema_version=SCHEMA_VERSION,
         vocabulary_digest=VOCABULARY.digest,

@@ -8,26 +8,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.artefact import INPUTS, OUTPUTS, Contract, write_contract, write_manifest
-from features.encoding import ItemIndex, encode
+from features.content import Content
+from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
 from training.baselines import Counts
 from training.examples import Examples
 from training.export import Feeds, run_model
+from training.items import KnownItems
+from training.model import Items
 from training.ranker import Ranker
 
 GOLDEN_HISTORIES = 7
 GOLDEN_K = 10
 MOST_POPULAR = 1000
+SELDOM = 5  # interactions: what so few have left is what an unseen item is most like
 
 
 def write_companions(
-    directory: Path, ranker: Ranker, counts: Counts, examples: Examples, vocabulary: Vocabulary
+    directory: Path,
+    ranker: Ranker,
+    counts: Counts,
+    examples: Examples,
+    vocabulary: Vocabulary,
+    known: KnownItems,
 ) -> None:
     """Writes all but the graph and the contract."""
     items = counts.items
     pq.write_table(pa.table({"item_id": list(items.item_ids)}), directory / "items.parquet")
     popularity = json.dumps(_popularity(counts, vocabulary))
     (directory / "popularity.json").write_text(popularity + "\n")
+    content = content_of(ranker.model.items, known.feature_H, counts.popularity_V)
+    np.savez(directory / "content.npz", **vars(content))
     feeds = _golden_feeds(ranker, items, examples)
     golden = dict(zip(OUTPUTS, run_model(ranker, feeds), strict=True))
     np.savez(directory / "golden.npz", **feeds, **golden)  # type: ignore[arg-type]
@@ -37,6 +48,17 @@ def seal(directory: Path, contract: Contract) -> None:
     """Writes contract and manifest: from now on nothing may change."""
     write_contract(directory, contract)
     write_manifest(directory)
+
+
+def content_of(items: Items, feature_H: np.ndarray, count_V: np.ndarray) -> Content:
+    """What the model makes of descriptions; for an item's own part, what seldom seen items have."""
+    own_VD = items.own.weight.detach().numpy()[FIRST_ITEM_ROW:]
+    own_VD1 = np.column_stack([own_VD, items.bias_V.detach().numpy()])
+    seldom_V = (count_V >= 1) & (count_V <= SELDOM)
+    cold_D1 = own_VD1[seldom_V if seldom_V.any() else slice(None)].mean(0)
+    table_GD = items.content.weight.detach().numpy().copy()
+    table_GD[items.content.padding_idx] = 0  # torch passes it over, whatever it holds
+    return Content(table_GD, cold_D1, feature_H)
 
 
 def _popularity(counts: Counts, vocabulary: Vocabulary) -> dict[str, list[int]]:

@@ -1,29 +1,23 @@
 """The items that a model knows, and what their content says of them.
 
-V items      W content features of an item
+V items      W content features of an item      H features that are known
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from zlib import crc32
 
 import duckdb
 import numpy as np
 
 from features.catalog_parts import read_items
+from features.content import content_rows, features_of
 from features.encoding import ItemIndex
-from features.record import amount_bucket
+from features.item import Item
 from features.settings import Home
 from training.split import parts_of
 
-MAX_FEATURES = 16
 MAX_BUCKETS = 1 << 14
-BUCKETS_A_PRICE = 3  # amounts within a factor of 1.4 are alike
-WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +27,15 @@ class KnownItems:
     index: ItemIndex
     content_VW: np.ndarray
     buckets: int  # rows of the table
+    feature_H: np.ndarray  # the features that have rows, as features.content.features_of has them
 
 
 def known_items(home: Home, *, before: datetime) -> KnownItems:
     """Every item of the catalog, and every item that occurs in the history before a time."""
-    described = {item["item_id"]: item for item in read_items(home).to_pylist()}
+    rows = read_items(home).to_pylist()
+    described = {row["item_id"]: Item(**row | {"tags": tuple(row["tags"])}) for row in rows}
     item_ids = sorted(described.keys() | _occurring(home, before))
-    features = [list(_features(described.get(each, {}))) for each in item_ids]
-    return _hashed(ItemIndex(tuple(item_ids)), features)
+    return describe([described.get(each, Item(item_id=each)) for each in item_ids])
 
 
 def _occurring(home: Home, before: datetime) -> set[str]:
@@ -51,27 +46,15 @@ def _occurring(home: Home, before: datetime) -> set[str]:
         return {item_id for (item_id,) in rows.distinct().fetchall()}
 
 
-def _features(item: dict[str, Any]) -> Iterator[str]:
-    """What is known of an item, the most telling first."""
-    if item.get("category"):
-        yield f"category {item['category']}"
-    if item.get("brand"):
-        yield f"brand {item['brand']}"
-    if item.get("price") is not None:
-        yield f"price {amount_bucket(item['price']) // BUCKETS_A_PRICE}"
-    for tag in item.get("tags", ()):
-        yield f"tag {tag}"
-    for word in dict.fromkeys(WORD.findall(item.get("name", "").lower())):
-        yield f"word {word}"
-
-
-def _hashed(index: ItemIndex, features: list[list[str]]) -> KnownItems:
+def describe(items: list[Item]) -> KnownItems:
     """What only one item has says no more than the item itself: it is left out."""
+    features = [features_of(each) for each in items]
     counts = Counter(each for item in features for each in item)
-    shared = [[each for each in item if counts[each] > 1][:MAX_FEATURES] for item in features]
-    distinct = sum(count > 1 for count in counts.values())
-    buckets = min(1 << (2 * distinct).bit_length(), MAX_BUCKETS)
-    content_VW = np.zeros((len(shared), max(map(len, shared), default=0) or 1), np.int64)
-    for row, item in enumerate(shared):
-        content_VW[row, : len(item)] = [1 + crc32(each.encode()) % (buckets - 1) for each in item]
-    return KnownItems(index, content_VW, buckets)
+    shared = {each for each, count in counts.items() if count > 1}
+    buckets = min(1 << (2 * len(shared)).bit_length(), MAX_BUCKETS)
+    return KnownItems(
+        index=ItemIndex(tuple(each.item_id for each in items)),
+        content_VW=content_rows(features, shared, buckets),
+        buckets=buckets,
+        feature_H=np.array(sorted(shared), np.uint32),
+    )

@@ -156,7 +156,9 @@ def _write_artefact(
     directory.mkdir()
     write_graph(ranker, directory / GRAPH)
     parity = check_parity(ranker, directory / GRAPH)
-    write_companions(directory, ranker, run.counts, run.contest.arrivals, run.vocabulary)
+    write_companions(
+        directory, ranker, run.counts, run.contest.arrivals, run.vocabulary, run.plan.known
+    )
     check_golden(directory)
     contract = _contract(run, parent)
     seal(directory, contract)
