@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from features.artefact import read_contract
 from features.settings import Home
 from training.publishing import Publisher
@@ -49,9 +51,37 @@ def run_program(program: str, *arguments: str | Path) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers: its address, and the process that was started."""
+
+    address: str
+    process: psutil.Process
+
+    def processes(self) -> list[psutil.Process]:
+        """That process and those that it has started."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_s(self) -> float:
+        """What they have used of the cores so far, in seconds."""
+        times = [each.cpu_times() for each in self.processes()]
+        return sum(each.user + each.system for each in times)
+
+    def memory_bytes(self) -> int:
+        """What they hold that no other process does; pages that they share count in part."""
+        return sum(each.memory_full_info().pss for each in self.processes())
+
+
 @contextmanager
 def serving(home: Path, *arguments: str) -> Iterator[str]:
-    """Starts a server on a free port, gives its address once it answers, and stops it.
+    """The address of a server, as started() starts it."""
+    with started(home, *arguments) as server:
+        yield server.address
+
+
+@contextmanager
+def started(home: Path, *arguments: str) -> Iterator[Server]:
+    """Starts a server on a free port, gives it once it answers, and stops it.
 
     Histories without consents count: whoever measures speaks for the customers.
     """
@@ -67,7 +97,7 @@ def serving(home: Path, *arguments: str) -> Iterator[str]:
                 _stop(process)
                 complaints.seek(0)
                 raise ProgramError(f"the server did not start: {line}{complaints.read()}")
-            yield found[1]
+            yield Server(found[1], psutil.Process(process.pid))
         finally:
             _stop(process)
             process.stdout.close()
