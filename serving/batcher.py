@@ -63,6 +63,11 @@ class Batcher(Generic[Q, A]):
         while self._worker is not None:
             await asyncio.wait([self._worker])
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def _drain_ms(self) -> int:
         batches = 1 + len(self._waiting) // self._max_batch
         return max(1, round(1000 * batches * self._batch_s))

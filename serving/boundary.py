@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from features.interaction import Violation
+from serving.calls import Call, Calls
 from serving.errors import DeadlineError, InvalidError, ServingError, code_of, trailers_of
 
 LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
@@ -27,29 +28,34 @@ StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
 Work = Callable[[float], Awaitable[bytes]]
 
 
-def handler_of(declared: MethodDescriptor, method: Any) -> grpc.RpcMethodHandler:
+def handler_of(declared: MethodDescriptor, method: Any, calls: Calls) -> grpc.RpcMethodHandler:
     """What gRPC calls for a method that takes a request and its deadline, in the loop's time."""
     if declared.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(declared, method))
-    return grpc.unary_unary_rpc_method_handler(_unary(declared, method))
+        return grpc.unary_stream_rpc_method_handler(_streaming(declared, method, calls))
+    return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls))
 
 
 def _unary(
-    declared: MethodDescriptor, method: Method
+    declared: MethodDescriptor, method: Method, calls: Calls
 ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
-    request_type = GetMessageClass(declared.input_type)
+    request_type: Any = GetMessageClass(declared.input_type)
+    has_channel = "channel" in declared.input_type.fields_by_name
 
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         async def work(deadline: float) -> bytes:
-            return (await method(_decoded(request_type, data), deadline)).SerializeToString()
+            request = _decoded(request_type, data)
+            if has_channel:
+                call.channel = request.channel
+            return (await method(request, deadline)).SerializeToString()
 
-        return await _guarded(declared, context, work)
+        with calls.begin(declared, context) as call:
+            return await _guarded(declared, context, work, call)
 
     return answer
 
 
 def _streaming(
-    declared: MethodDescriptor, method: StreamingMethod
+    declared: MethodDescriptor, method: StreamingMethod, calls: Calls
 ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
     request_type = GetMessageClass(declared.input_type)
 
@@ -60,18 +66,21 @@ def _streaming(
                     await context.write(each.SerializeToString())
             return b""
 
-        await _guarded(declared, context, work)
+        with calls.begin(declared, context) as call:
+            await _guarded(declared, context, work, call)
 
     return answer
 
 
 async def _guarded(
-    declared: MethodDescriptor, context: grpc.aio.ServicerContext, work: Work
+    declared: MethodDescriptor, context: grpc.aio.ServicerContext, work: Work, call: Call
 ) -> bytes:
     try:
         deadline = _deadline(context)
         async with asyncio.timeout_at(deadline):
-            return await work(deadline)
+            reply = await work(deadline)
+            call.code = grpc.StatusCode.OK
+            return reply
     except TimeoutError:
         error: ServingError = DeadlineError("the answer would have come after the deadline")
     except ServingError as refusal:
@@ -80,15 +89,17 @@ async def _guarded(
         error_id = uuid.uuid4().hex
         logger.exception("%s failed; error id %s", declared.full_name, error_id)
         text = f"internal error; the server's log tells more under the id {error_id}"
+        call.code = grpc.StatusCode.INTERNAL
         await context.abort(grpc.StatusCode.INTERNAL, text)
+    call.code = code_of(error)
     try:
-        await context.abort(code_of(error), str(error), trailers_of(error))
+        await context.abort(call.code, str(error), trailers_of(error))
     except grpc.aio.InternalError:  # the caller has left: its deadline passed as well
-        logger.debug("%s: nobody waits for %s", declared.full_name, code_of(error))
+        logger.debug("%s: nobody waits for %s", declared.full_name, call.code)
     return b""
 
 
-def _decoded(request_type: type[Message], data: bytes) -> Message:
+def _decoded(request_type: type[Message], data: bytes) -> Any:
     try:
         return request_type.FromString(data)
     except DecodeError:

@@ -1,7 +1,9 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
 import asyncio
+import time
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -17,10 +19,12 @@ from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.errors import NoModelError
 from serving.memory import Memory
+from serving.metrics import Metrics
 from serving.models import Model
 from serving.policy import Intents, Ranked
 from serving.scoring import Asked, Question, Scored, now_tick, popular, score
 from serving.settings import ServingSettings
+from serving.tracing import part, tag
 
 PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
 
@@ -61,8 +65,9 @@ class _Remembered:
 class Decider:
     """Decides with the model in use, which may change at any time."""
 
-    def __init__(self, memory: Memory, settings: ServingSettings) -> None:
+    def __init__(self, memory: Memory, settings: ServingSettings, metrics: Metrics) -> None:
         """Starts without a model: see use()."""
+        self._metrics, self._note_depth = metrics, metrics.depth_of("model")
         self.model: Model | None = None
         self._memory = memory
         self._assumed = settings.assumed
@@ -74,7 +79,7 @@ class Decider:
         )
         self._thread = ThreadPoolExecutor(1, "model")
         self._scoring: Batcher[Asked, Scored] = Batcher(
-            in_thread(self._thread, score),
+            in_thread(self._thread, self._score),
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
         )
@@ -82,13 +87,17 @@ class Decider:
     def use(self, model: Model, catalog: Catalog) -> None:
         """Answers with this model from now on; calls in flight end with theirs."""
         self.model, self._memory.catalog = model, catalog
+        model.scorer.on_run = self._metrics.ran
+        self._metrics.serves(model.version, model.scorer.provider)
 
     async def decide(self, question: Question) -> Decision:
         """The decision, degraded where it must be and labelled so."""
         if self.model is None:
             raise NoModelError(f"no model serves; {self.how_to_train}")
         model, catalog = self.model, self._memory.catalog
+        began_ns = time.time_ns()
         remembered = await self._remember(question)
+        part("features", began_ns)
         degradation, profiled = remembered.degradation, self._allows(remembered, PERSONALIZATION)
         history = remembered.history if profiled else b""
         decision_id = uuid.uuid4().hex
@@ -105,11 +114,17 @@ class Decider:
             )
         try:
             scored = await self._scoring.ask(
-                Asked(model, catalog, question, history), deadline=question.deadline
+                Asked(model, catalog, question, history, asked_ns := time.time_ns()),
+                deadline=question.deadline,
             )
+            part("queue", asked_ns, scored.began_ns)
+            part("model", scored.began_ns, batch_size=scored.batch_size)
         except BatchError:
             scored, history = popular(model, catalog, question), b""
             degradation = Degradation.POPULARITY
+        staleness_s = self._memory.staleness_s()
+        self._metrics.decided(degradation.name, staleness_s)
+        tag(model_version=model.version, degradation=degradation.name)
         return Decision(
             decision_id=decision_id,
             ranked=scored.ranked,
@@ -117,10 +132,14 @@ class Decider:
             model_version=model.version,
             interactions_seen=min(len(history) // RECORD_BYTES, model.scorer.contract.max_length),
             newest_tick=_newest_tick(history),
-            staleness_s=self._memory.staleness_s(),
+            staleness_s=staleness_s,
             degradation=degradation,
             profiled=profiled,
         )
+
+    def _score(self, asked: Sequence[Asked]) -> list[Scored]:
+        self._note_depth(self._scoring.waiting)
+        return score(asked, metrics=self._metrics)
 
     def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)

@@ -52,6 +52,9 @@ class Memory:
         self.catalog = Catalog(())
         self._live = live
         live.on_visible = metrics.visible_s.observe
+        metrics.channels = self.vocabulary.channels
+        self._features_s = metrics.features_s
+        self._note_depth = metrics.depth_of("features")
         self._log_thread = ThreadPoolExecutor(1, "log")
         self._features_thread = ThreadPoolExecutor(1, "features")
         bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
@@ -128,7 +131,9 @@ class Memory:
             raise BatchError(f"no answer within {self._read_s * 1000:g} ms") from error
 
     def _read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
-        reading = self._live.read(customer_keys)
+        self._note_depth(self._read.waiting)
+        with self._features_s.time():
+            reading = self._live.read(customer_keys)
         return [Seen(known, reading.whole) for known in reading.customers]
 
     @property

@@ -1,31 +1,104 @@
 """Metrics: what an operator watches, for Prometheus to fetch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
+from features.encoding import ITEM, PADDING_ROW
+
+CALL_S = (0.001, 0.002, 0.005, 0.007, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
+STAGE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 5.0)
+BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 OURS = "interplay_"
 MODEL = "interplay_model_info"
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process. Any thread may report."""
 
     def __init__(self) -> None:
         """Starts at nothing."""
         counted = CollectorRegistry()
+        counter = partial(Counter, registry=counted)
+        gauge = partial(Gauge, registry=counted, multiprocess_mode="livesum")
+        histogram = partial(Histogram, registry=counted)
         self.registry = _shown(counted)
-        self.visible_s = Histogram(
-            "interplay_visible_seconds",
-            "How long calls that wrote took from durable to counting in every decision",
-            buckets=BUCKETS_S,
-            registry=counted,
-        )
+        self.channels: Collection[str] = ()  # that have a label of their own
+        self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._degraded: dict[str, Counter] = {}
+        self._serving: tuple[str, str] | None = None
+
+        text = "Calls by how they ended; a channel that the vocabulary does not list is 'other'"
+        self._calls = counter("interplay_calls_total", text, ["method", "channel", "code"])
+        text = "How long whole calls took, refused ones included"
+        self._call_s = histogram("interplay_call_seconds", text, ["method"], buckets=CALL_S)
+        text = "Where decisions spend their time; what a batch shares is counted once a batch"
+        stage_s = histogram("interplay_stage_seconds", text, ["stage"], buckets=STAGE_S)
+        self.queue_s, self.features_s = stage_s.labels("queue"), stage_s.labels("features")
+        self.model_s, self.policy_s = stage_s.labels("model"), stage_s.labels("policy")
+        text = "Calls left waiting when the latest batch was taken"
+        self._depth = gauge("interplay_queue_depth", text, ["queue"])
+
+        text = "Customers in one run of the model"
+        self._batch_size = histogram("interplay_batch_size", text, buckets=BATCH)
+        text = "Places for interactions that the model has run over"
+        self._positions = counter("interplay_positions_total", text)
+        text = "Those of interplay_positions_total that held no interaction"
+        self._padding = counter("interplay_padding_positions_total", text)
+        text = "Processes that answer with this version of the model, and what it runs on"
+        self._model = gauge(MODEL, text, ["version", "provider"])
+
+        text = "Decisions by how they were degraded"
+        self._decisions = counter("interplay_decisions_total", text, ["degradation"])
+        text = "How stale decisions were while something logged did not count yet"
+        self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
+        text = "How long calls that wrote took from durable to counting in every decision"
+        self.visible_s = histogram("interplay_visible_seconds", text, buckets=CALL_S)
+
+    def called(self, method: str, channel: str, code: str, seconds: float) -> None:
+        """A call has ended."""
+        if channel and channel not in self.channels:
+            channel = "other"
+        key = method, channel, code
+        children = self._children.get(key)
+        if children is None:
+            children = self._calls.labels(*key), self._call_s.labels(method)
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def depth_of(self, queue: str) -> Callable[[float], None]:
+        """What is to be told how many wait in a queue."""
+        return self._depth.labels(queue).set
+
+    def ran(self, tokens_BLF: np.ndarray) -> None:
+        """The model has read this."""
+        rows_BL = tokens_BLF[:, :, ITEM]
+        self._batch_size.observe(len(rows_BL))
+        self._positions.inc(rows_BL.size)
+        self._padding.inc(int(np.count_nonzero(rows_BL == PADDING_ROW)))
+
+    def decided(self, degradation: str, staleness_s: float) -> None:
+        """A decision was made."""
+        child = self._degraded.get(degradation)
+        if child is None:
+            child = self._degraded[degradation] = self._decisions.labels(degradation)
+        child.inc()
+        if staleness_s:
+            self._staleness_s.observe(staleness_s)
+
+    def serves(self, version: str, provider: str) -> None:
+        """Answers come from this model from now on."""
+        if self._serving is not None:
+            self._model.labels(*self._serving).set(0)
+        self._serving = version, provider
+        self._model.labels(*self._serving).set(1)
 
 
 class _Shown(Collector):

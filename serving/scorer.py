@@ -3,7 +3,7 @@
 B customers   L tokens   F token fields   C context fields   V items   T predicted types   K asked
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Scorer:
             )
         self._session = _open(directory / "model.onnx", threads=threads)
         self.provider: str = self._session.get_providers()[0]
+        self.on_run: Callable[[np.ndarray], None] = lambda tokens_BLF: None  # told what is read
         self.channel_code = vocabulary.channel_code
         self._weight_1T = np.ones((1, len(self.contract.predicted_types)), np.float32)
         verify_golden(self, directory / "golden.npz")
@@ -67,6 +68,7 @@ class Scorer:
         tokens_BLF, context_BC = encode(
             histories, channels, now_ticks, items=self.items, max_length=self.contract.max_length
         )
+        self.on_run(tokens_BLF)
         weight_BT = np.repeat(self._weight_1T, len(histories), axis=0)
         asked = np.array(k, np.int64)
         feeds = (tokens_BLF, context_BC, available_V, weight_BT, asked)

@@ -10,6 +10,7 @@ import numpy as np
 from features.interaction import Interaction
 from features.record import TICKS_PER_SECOND
 from serving.catalog import Catalog
+from serving.metrics import Metrics
 from serving.models import Model
 from serving.policy import Intents, Ranked, intents_of, most_popular, rank
 
@@ -35,6 +36,7 @@ class Asked:
     catalog: Catalog
     question: Question
     history: bytes
+    asked_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,11 @@ class Scored:
 
     ranked: list[Ranked]
     intents: Intents
+    began_ns: int = 0  # the run of the model, and for how many
+    batch_size: int = 0
 
 
-def score(asked: Sequence[Asked]) -> list[Scored]:
+def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
     """One model run for all whom the same items compete for, and one for each other question."""
     runs: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for at, each in enumerate(asked):
@@ -53,39 +57,45 @@ def score(asked: Sequence[Asked]) -> list[Scored]:
         runs[id(each.model), id(each.catalog), *own].append(at)
     scored: dict[int, Scored] = {}
     for positions in runs.values():
-        scored.update(zip(positions, _run([asked[at] for at in positions]), strict=True))
+        scored.update(zip(positions, _run([asked[at] for at in positions], metrics), strict=True))
     return [scored[at] for at in range(len(asked))]
 
 
-def _run(asked: Sequence[Asked]) -> list[Scored]:
+def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:
     model, catalog = asked[0].model, asked[0].catalog
     scorer, questions = model.scorer, [each.question for each in asked]
+    began_ns = time.time_ns()
+    metrics.queue_s.observe((began_ns - min(each.asked_ns for each in asked)) / 1e9)
     eligible_V = _eligible(catalog, questions[0])
     k = max(each.k + catalog.known_count(each.excluded) for each in questions)
-    scores = scorer.score(
-        [each.history for each in asked],
-        [scorer.channel_code(each.channel) for each in questions],
-        np.full(len(asked), now_tick()),
-        available_V=eligible_V,
-        k=min(k, len(eligible_V)),
-    )
+    with metrics.model_s.time():
+        scores = scorer.score(
+            [each.history for each in asked],
+            [scorer.channel_code(each.channel) for each in questions],
+            np.full(len(asked), now_tick()),
+            available_V=eligible_V,
+            k=min(k, len(eligible_V)),
+        )
     types, item_ids = scorer.contract.predicted_types, scorer.items.item_ids
     rows = zip(scores.item_BK, scores.joint_BKT, scores.intent_BU, questions, strict=True)
-    return [
-        Scored(
-            rank(
-                item_K,
-                joint_KT,
-                item_ids=item_ids,
-                types=types,
-                eligible_V=eligible_V,
-                excluded=question.excluded,
-                k=question.k,
-            ),
-            intents_of(intent_U, types),
-        )
-        for item_K, joint_KT, intent_U, question in rows
-    ]
+    with metrics.policy_s.time():
+        return [
+            Scored(
+                rank(
+                    item_K,
+                    joint_KT,
+                    item_ids=item_ids,
+                    types=types,
+                    eligible_V=eligible_V,
+                    excluded=question.excluded,
+                    k=question.k,
+                ),
+                intents_of(intent_U, types),
+                began_ns,
+                len(asked),
+            )
+            for item_K, joint_KT, intent_U, question in rows
+        ]
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:

@@ -14,6 +14,7 @@ from prometheus_client import start_http_server  # before feast, which would cha
 
 from features.artefact import MODEL_NAME, ArtefactError
 from features.live import LiveFeatures
+from serving.calls import Calls
 from serving.customers import Customers
 from serving.decider import Decider
 from serving.errors import UnavailableError
@@ -22,6 +23,7 @@ from serving.metrics import Metrics
 from serving.models import Model, Registry
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
+from serving.tracing import Tracing
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -36,8 +38,9 @@ class StartError(RuntimeError):
 class Server:
     """One process that answers."""
 
-    def __init__(self, settings: ServingSettings) -> None:
-        """Does nothing yet: see serve()."""
+    def __init__(self, settings: ServingSettings, tracing: Tracing | None = None) -> None:
+        """Does nothing yet: see serve(). Ends the tracing when it ends."""
+        self._tracing = tracing
         self.port = 0  # known once started
         self.metrics = Metrics()
         self._settings = settings
@@ -64,7 +67,7 @@ class Server:
         self.memory = Memory(live, self._settings, self.metrics)
         self.memory.catalog = await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
-        self.decider = Decider(self.memory, self._settings)
+        self.decider = Decider(self.memory, self._settings, self.metrics)
         self._registry = Registry(self._settings, self.memory.vocabulary)
         self._health = health.aio.HealthServicer()
         await self.refresh()
@@ -100,7 +103,8 @@ class Server:
         return close
 
     async def _start_answering(self) -> None:
-        service = Service(self.memory, self.customers, self.decider, self._registry)
+        calls = Calls(self.metrics, self._tracing)
+        service = Service(self.memory, self.customers, self.decider, self._registry, calls)
         self._grpc.add_generic_rpc_handlers(service.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         names = [each.full_name for each in SERVICES]
@@ -177,4 +181,6 @@ class Server:
         await self.customers.close()
         await self.memory.close()
         await asyncio.to_thread(self._close_metrics)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         gc.unfreeze()

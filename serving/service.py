@@ -17,6 +17,7 @@ from features.interaction import Violation, check_customer, check_id, customer_k
 from features.privacy.consent import consent_of
 from serving.batcher import BatchError
 from serving.boundary import handler_of
+from serving.calls import Calls
 from serving.customers import Customers
 from serving.decider import Decider
 from serving.door import (
@@ -60,9 +61,15 @@ class Service:
     """All methods of all services. `deadline` is in the loop's time."""
 
     def __init__(
-        self, memory: Memory, customers: Customers, decider: Decider, registry: Registry
+        self,
+        memory: Memory,
+        customers: Customers,
+        decider: Decider,
+        registry: Registry,
+        calls: Calls,
     ) -> None:
         """Answers with these."""
+        self._calls = calls
         self._memory = memory
         self._customers = customers
         self._decider = decider
@@ -79,7 +86,7 @@ class Service:
 
     def _handler(self, declared: MethodDescriptor) -> grpc.RpcMethodHandler:
         method = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower())
-        return handler_of(declared, method)
+        return handler_of(declared, method, self._calls)
 
     async def record_interactions(
         self, request: personalization_pb.RecordInteractionsRequest, deadline: float

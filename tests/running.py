@@ -25,6 +25,7 @@ from features.log.sqlite import SqliteLog
 from features.settings import Home
 from serving.server import Server
 from serving.settings import ServingSettings
+from serving.tracing import Tracing
 from tests.artefacts import ITEM_IDS
 
 
@@ -61,19 +62,20 @@ def asked(**fields: Any) -> DecideInteractionRequest:
 class Running:
     """A server with its stubs, from `with` to the end of the block."""
 
-    def __init__(self, home: Path, **settings: object) -> None:
+    def __init__(self, home: Path, *, tracing: Tracing | None = None, **settings: object) -> None:
         """Listens on a free port; looks for a champion only by refresh(), sweeps by sweep()."""
         at_leisure = {"refresh_s": 3600.0, "sweep_s": 3600.0, "read_ms": 10_000.0}
         trusting = {"assumed_consent": "personalization, measurement"}
         values = {"home": home, "port": 0} | at_leisure | trusting | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
+        self._tracing = tracing
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
     def __enter__(self) -> "Running":
         """Starts, and connects."""
         self._thread.start()
-        self.server = Server(self.settings)
+        self.server = Server(self.settings, self._tracing)
         self._await(self.server.startup())
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
         self.personalization = PersonalizationServiceStub(self.channel)
