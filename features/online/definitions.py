@@ -62,6 +62,7 @@ def definitions(settings: FeatureSettings) -> Definitions:
     home = Home(settings.home)
     customer = Entity(name="customer", join_keys=["customer_key"], value_type=ValueType.STRING)
     item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+    said = FileSource(path=str(home.history.resolve()), timestamp_field="event_time")
     history = FeatureView(
         name="history",
         description="A customer's newest interactions, packed by features.record, oldest first",
@@ -69,23 +70,23 @@ def definitions(settings: FeatureSettings) -> Definitions:
         schema=[Field(name=RECORDS, dtype=Bytes)],
         source=_parquet(home.windows, "event_time"),
         ttl=timedelta(0),
-        tags={MERGE_TAG: RECORDS, MAX_RECORDS_TAG: str(settings.max_records)},
+        tags=_merged(RECORDS, settings.max_records),
     )
     consent = FeatureView(
         name="consent",
         description="What a customer allows, as records of features.privacy.consent, oldest first",
         entities=[customer],
         schema=[Field(name=CONSENT, dtype=Bytes)],
-        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        source=said,
         ttl=timedelta(0),
-        tags={MERGE_TAG: CONSENT, MAX_RECORDS_TAG: str(MAX_CONSENT_RECORDS)},
+        tags=_merged(CONSENT, MAX_CONSENT_RECORDS),
     )
     identity = FeatureView(
         name="identity",
         description="The known customer whom an anonymous one has turned out to be",
         entities=[customer],
         schema=[Field(name=JOINED_TO, dtype=String)],
-        source=FileSource(path=str(home.history.resolve()), timestamp_field="event_time"),
+        source=said,
         ttl=timedelta(0),
     )
     items = FeatureView(
@@ -112,6 +113,11 @@ def definitions(settings: FeatureSettings) -> Definitions:
         decision=service,
         measured=measured,
     )
+
+
+def _merged(feature: str, max_records: int) -> dict[str, str]:
+    """The tags of a view that merges what is written to it; see features.online.contract."""
+    return {MERGE_TAG: feature, MAX_RECORDS_TAG: str(max_records)}
 
 
 def _measures(settings: FeatureSettings, history: FeatureView) -> OnDemandFeatureView:
