@@ -162,6 +162,8 @@ def unpack(records: np.ndarray) -> Columns:
 
 def merge(held: bytes, arriving: bytes, *, max_records: int) -> bytes:
     """The newest records of both, oldest first, each once: any order of merges ends alike."""
+    if not arriving and len(held) <= max_records * RECORD_BYTES:
+        return held
     if not held and len(arriving) == RECORD_BYTES:
         return arriving
     if len(arriving) == RECORD_BYTES and held[-RECORD_BYTES:] < arriving:
