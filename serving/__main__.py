@@ -1,17 +1,14 @@
 """`python -m serving`: answers calls until it is told to stop."""
 
 import asyncio
-import logging
-import os
-import warnings
 from typing import Any
 
 import click
 
-from features.log.contract import LogError
 from features.settings import options
-from features.vocabulary import VocabularyError
+from serving.process import EXPECTED, quiet, serve_alone
 from serving.settings import ServingSettings
+from serving.supervisor import Supervisor
 
 
 @click.command()
@@ -22,37 +19,14 @@ def main(**values: Any) -> None:
         settings = ServingSettings(**values)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    _quiet()
-    from serving.server import Server, StartError  # seconds of imports: not for --help
-
-    # Of MLflow, which comes with the first look into its registry.
-    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
+    quiet()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(Server, settings))
-    except (StartError, VocabularyError, LogError, OSError) as error:
+        if settings.process_count == 1:
+            serve_alone(settings)
+        else:
+            asyncio.run(Supervisor(settings).run())
+    except EXPECTED as error:
         raise click.ClickException(str(error)) from error
-
-
-def _quiet() -> None:
-    """Nothing leaves the machine, and nothing but our own lines reaches the terminal."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("serving").setLevel(logging.INFO)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-
-async def _serve(server: type, settings: ServingSettings) -> None:
-    await server(settings).serve()
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

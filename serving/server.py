@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import signal
 from collections.abc import Callable
 
 import grpc
@@ -21,6 +20,7 @@ from serving.errors import UnavailableError
 from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.models import Model, Registry
+from serving.port import StartError, hold, taken
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
 from serving.tracing import Tracing
@@ -31,16 +31,15 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 logger = logging.getLogger(__name__)
 
 
-class StartError(RuntimeError):
-    """The server cannot start; the text says what to do."""
-
-
 class Server:
     """One process that answers."""
 
-    def __init__(self, settings: ServingSettings, tracing: Tracing | None = None) -> None:
-        """Does nothing yet: see serve(). Ends the tracing when it ends."""
+    def __init__(
+        self, settings: ServingSettings, tracing: Tracing | None = None, *, shared: bool = False
+    ) -> None:
+        """Does nothing yet: see serve(). Others may answer on a shared port; ends the tracing."""
         self._tracing = tracing
+        self._shared = shared
         self.port = 0  # known once started
         self.metrics = Metrics()
         self._settings = settings
@@ -49,19 +48,17 @@ class Server:
         self._refused: set[str] = set()  # versions that must not serve
         self._trouble = ""  # what was last logged about the registry
 
-    async def serve(self) -> None:
-        """Runs until stop(), SIGTERM or SIGINT."""
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, self.stop)
+    async def serve(self, announce: Callable[[str], None]) -> None:
+        """Runs until stop(); announces in one line what answers and where."""
         await self.startup()
-        print(self.describe(), flush=True)
+        announce(self.describe())
         await self.main_loop()
         await self.shutdown()
 
     async def startup(self) -> None:
-        """Binds, opens the features, loads the champion; returns when calls are answered."""
-        self._grpc = self._bind()
+        """Opens the features, loads the champion, then listens; returns when calls are answered."""
+        host, port = self._settings.host, self._settings.port
+        self._holder = None if self._shared else hold(host, port)
         self._close_metrics = self._show_metrics()
         live = await asyncio.to_thread(LiveFeatures, self._settings)
         self.memory = Memory(live, self._settings, self.metrics)
@@ -74,14 +71,17 @@ class Server:
         await self.memory.start()
         await self._start_answering()
 
-    def _bind(self) -> grpc.aio.Server:
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        address = f"{self._settings.host}:{self._settings.port}"
+    def _listen(self) -> grpc.aio.Server:
+        """Takes calls from here on: nobody has waited in vain for what is still loading."""
+        host, port = self._settings.host, self._settings.port
+        if self._holder is not None:
+            port = self._holder.getsockname()[1]
+            self._holder.close()
+        server = grpc.aio.server(options=[("grpc.so_reuseport", int(self._shared))])
         try:
-            self.port = server.add_insecure_port(address)
+            self.port = server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
-            text = f"cannot listen on {address}: is another server running there? Try --port 0"
-            raise StartError(text) from error
+            raise taken(host, port) from error
         return server
 
     def _show_metrics(self) -> Callable[[], None]:
@@ -103,6 +103,7 @@ class Server:
         return close
 
     async def _start_answering(self) -> None:
+        self._grpc = self._listen()
         calls = Calls(self.metrics, self._tracing)
         service = Service(self.memory, self.customers, self.decider, self._registry, calls)
         self._grpc.add_generic_rpc_handlers(service.handlers())
@@ -161,7 +162,7 @@ class Server:
             self._trouble = str(error)
 
     async def _use(self, model: Model) -> None:
-        catalog = await self.memory.read_catalog(model.scorer.items)
+        catalog = await self.memory.read_catalog(model.scorer.items, model.content)
         if self.decider.model is not None:
             logger.info("model %s serves from now on", model.version)
         if not catalog.available_V.any():

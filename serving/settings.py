@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from features.interaction import Purpose
@@ -14,6 +15,7 @@ LEAST = {
     "max_batch": 1,
     "max_queue": 1,
     "threads": 0,
+    "processes": 0,
     "refresh_s": 0.01,
     "grace_s": 0,
     "log_share": 0,
@@ -33,7 +35,8 @@ class ServingSettings(FeatureSettings):
     max_queue: Annotated[int, "calls that may wait; one more is refused at once"] = 512
     read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0
     sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
-    threads: Annotated[int, "threads of one model run; 0 means one for each core"] = 0
+    processes: Annotated[int, "processes that share the port; 0 means one for each core"] = 1
+    threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
     metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
@@ -55,6 +58,21 @@ class ServingSettings(FeatureSettings):
         return parse_purposes(self.assumed_consent)
 
     @property
+    def process_count(self) -> int:
+        """How many processes answer."""
+        return self.processes or cores()
+
+    @property
     def model_threads(self) -> int:
-        """How many threads one model run uses."""
-        return self.threads or os.cpu_count() or 1
+        """How many threads one model run uses: together, the processes have one for each core."""
+        return self.threads or max(1, cores() // self.process_count)
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process may use, by its affinity and by its container's limit."""
+    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
+    count = len(usable(0)) if usable else os.cpu_count() or 1
+    if not quota.exists():
+        return count
+    limit, period = quota.read_text().split()
+    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))

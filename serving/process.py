@@ -1,0 +1,82 @@
+"""One serving process: alone on its port, or one of several that share it."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from features.log.contract import LogError
+from features.vocabulary import VocabularyError
+from serving.port import StartError
+from serving.settings import ServingSettings
+from serving.tracing import TracingError, tracing_of
+
+EXPECTED = (StartError, VocabularyError, LogError, TracingError, OSError)
+"""What may keep a process from starting; the text is meant for whoever started it."""
+
+
+def quiet() -> None:
+    """Nothing leaves the machine, and nothing but our own lines reaches the terminal."""
+    form = "%(asctime)s %(process)d %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form)
+    logging.getLogger("serving").setLevel(logging.INFO)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def serve_alone(settings: ServingSettings) -> None:
+    """Answers until SIGTERM or SIGINT."""
+    _run(settings, lambda line: print(line, flush=True), None)
+
+
+def serve_shared(settings: ServingSettings, words: Connection, lifeline: Connection) -> None:
+    """Answers on a shared port until SIGTERM, or until the other end of the lifeline is closed.
+
+    Says one thing: (True, the line that tells what serves) or (False, why nothing does).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    quiet()
+    if lifeline.poll():
+        return
+    try:
+        _run(settings, lambda line: words.send((True, line)), lifeline)
+    except EXPECTED as error:
+        words.send((False, str(error)))
+        sys.exit(1)
+
+
+def _run(
+    settings: ServingSettings, announce: Callable[[str], None], lifeline: Connection | None
+) -> None:
+    from serving.server import Server  # seconds of imports: not for --help, nor for a supervisor
+
+    # Of MLflow, which comes with the first look into its registry.
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = Server(settings, tracing_of(os.environ), shared=lifeline is not None)
+        loop.add_signal_handler(signal.SIGTERM, server.stop)
+        if lifeline is None:
+            loop.add_signal_handler(signal.SIGINT, server.stop)
+        else:
+            loop.add_reader(lifeline.fileno(), server.stop)
+        await server.serve(announce)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve())
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return None
+    return uvloop.new_event_loop
