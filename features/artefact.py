@@ -8,7 +8,8 @@
     golden.npz        inputs, with the outputs that the graph must give for them
     manifest.json     sha256 of every other file
 
-B customers   L tokens   F token fields   C context fields   V items   T predicted types   K asked
+B customers   L tokens   F token fields   C context fields   V items   N fresh items   D width
+E masks   T predicted types   K asked   D1 = D + 1
 """
 
 import hashlib
@@ -23,13 +24,21 @@ from features.content import Content
 from features.encoding import SCHEMA_VERSION, ItemIndex
 from features.vocabulary import Vocabulary
 
-INPUTS = ("tokens_BLF", "context_BC", "available_V", "weight_BT", "k")
-"""int32 tokens (left-padded with 0), int32 context, bool availability, float32 weight of each
-type in the ranking, int64 scalar k <= V."""
+INPUTS = (
+    *("tokens_BLF", "context_BC", "weight_BT", "eligible_EV", "mask_B", "fresh_ND1"),
+    "k",
+)
+"""int32 tokens (left-padded with 0), int32 context, float32 weight of each type in the ranking;
+bool masks over all V + N items, int64 row of eligible_EV that holds for each customer; float32
+vectors of N >= 1 fresh items with their bias in the last column; int64 scalar k <= V + N.
+
+Fresh items are those that the model has not been trained on: item i of them has index V + i, and
+token row R + i, where R = FIRST_ITEM_ROW + V. A row whose bias is ABSENT stands for no item."""
+ABSENT = -1e9
 OUTPUTS = ("intent_BU", "item_BK", "joint_BKT")
 """float32 P(type) with silence last (U = T + 1, each row sums to 1); int64 item index, ranked by
 sum over T of weight * joint, best first; float32 P(type, item) of these items. Items that are not
-available get probability 0 in the ranking and stand last."""
+eligible get probability 0 in the ranking and stand last."""
 
 FILES = (
     *("model.onnx", "contract.json", "items.parquet", "popularity.json", "content.npz"),
@@ -102,6 +111,13 @@ def load_popularity(directory: Path) -> dict[str, list[int]]:
     """Item indices by channel, most popular first; "" holds all channels together."""
     popularity: dict[str, list[int]] = json.loads((directory / "popularity.json").read_text())
     return popularity
+
+
+def no_fresh(columns: int) -> np.ndarray:
+    """The input fresh_ND1 where there is no fresh item."""
+    fresh_ND1 = np.zeros((1, columns), np.float32)
+    fresh_ND1[:, -1] = ABSENT
+    return fresh_ND1
 
 
 def load_content(directory: Path) -> Content:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from features.record import RECORD, TICKS_PER_SECOND, item_hashes, unpack
+from features.record import RECORD, TICKS_PER_SECOND, item_hash, item_hashes, unpack
 from features.vocabulary import OTHER_CHANNEL_CODE
 
 SCHEMA_VERSION = 2
@@ -61,6 +61,26 @@ class ItemIndex:
         return np.where(hashes == 0, NO_ITEM_ROW, rows).astype(np.int32)
 
 
+class FreshIndex:
+    """Items that a model was not trained on, in order of arrival; more of them may come."""
+
+    def __init__(self) -> None:
+        """Holds none yet."""
+        self.item_ids: list[str] = []
+        self._index_by_hash: dict[int, int] = {}
+
+    def add(self, item_id: str) -> None:
+        """An item that it does not hold."""
+        self._index_by_hash[item_hash(item_id)] = len(self.item_ids)
+        self.item_ids.append(item_id)
+
+    def rows(self, hashes: np.ndarray) -> np.ndarray:
+        """As ItemIndex.rows. One by one: few items of a batch are fresh."""
+        index = (self._index_by_hash.get(each) for each in hashes.tolist())
+        rows = [UNKNOWN_ITEM_ROW if each is None else FIRST_ITEM_ROW + each for each in index]
+        return np.array(rows, np.int32)
+
+
 def gap_bucket(ticks: np.ndarray) -> np.ndarray:
     """Elapsed ticks (never negative) on a log scale of two buckets to a doubling, 1..63."""
     seconds = np.maximum(ticks, 0) / TICKS_PER_SECOND
@@ -68,14 +88,31 @@ def gap_bucket(ticks: np.ndarray) -> np.ndarray:
     return np.minimum(bucket, MAX_GAP).astype(np.int32)
 
 
-def tokens_of(records: np.ndarray, starts: np.ndarray, items: ItemIndex) -> np.ndarray:
+def rows_of(
+    hashes: np.ndarray, items: ItemIndex, fresh: ItemIndex | FreshIndex | None
+) -> np.ndarray:
+    """Token rows (int32) of item hashes; those of fresh items follow the rows of `items`."""
+    rows = items.rows(hashes)
+    if fresh is not None and fresh.item_ids:
+        unknown = np.flatnonzero(rows == UNKNOWN_ITEM_ROW)
+        found = fresh.rows(hashes[unknown])
+        rows[unknown] = np.where(found < FIRST_ITEM_ROW, found, found + len(items.item_ids))
+    return rows
+
+
+def tokens_of(
+    records: np.ndarray,
+    starts: np.ndarray,
+    items: ItemIndex,
+    fresh: ItemIndex | FreshIndex | None = None,
+) -> np.ndarray:
     """Tokens (n, F) int32 of n records: customers one after another, each oldest first.
 
     `starts` holds the position of each customer's first record, whose gap is 0.
     """
     columns = unpack(records)
     tokens_NF = np.empty((len(records), TOKEN_FIELDS), np.int32)
-    tokens_NF[:, ITEM] = items.rows(columns.item)
+    tokens_NF[:, ITEM] = rows_of(columns.item, items, fresh)
     tokens_NF[:, TYPE] = columns.type
     tokens_NF[:, CHANNEL] = columns.channel
     tokens_NF[:, INITIATOR] = columns.company
@@ -106,16 +143,18 @@ def encode(
     *,
     items: ItemIndex,
     max_length: int,
+    fresh: ItemIndex | FreshIndex | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the model reads: tokens (B, L, F), padded on the left, and contexts (B, C).
 
     `histories` are packed records, oldest first; L is the longest of them, at least 1 and at
-    most `max_length`; of a longer one the newest records count.
+    most `max_length`; of a longer one the newest records count. `fresh` are items that the model
+    has not been trained on, but has vectors of.
     """
     records = np.frombuffer(b"".join(histories), RECORD)
     sizes = np.array([len(each) for each in histories]) // RECORD.itemsize
     ends = np.cumsum(sizes)
-    tokens_NF = tokens_of(records, ends - sizes, items)
+    tokens_NF = tokens_of(records, ends - sizes, items, fresh)
     lengths = np.minimum(sizes, max_length)
     L = max(int(lengths.max(initial=1)), 1)
     tokens_BLF = np.zeros((len(histories), L, TOKEN_FIELDS), np.int32)

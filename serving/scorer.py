@@ -1,6 +1,7 @@
 """The scorer: a verified ONNX graph that turns packed histories into probabilities.
 
 B customers   L tokens   F token fields   C context fields   V items   T predicted types   K asked
+N fresh items   E masks over V + N items   D1 a vector of width D, then a bias
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +18,10 @@ from features.artefact import (
     ArtefactError,
     Contract,
     load_items,
+    no_fresh,
     verify,
 )
-from features.encoding import ItemIndex, encode
+from features.encoding import FreshIndex, ItemIndex, encode
 from features.record import RECORD_BYTES
 from features.vocabulary import Vocabulary
 
@@ -34,6 +36,14 @@ class Scores:
     intent_BU: np.ndarray
     item_BK: np.ndarray
     joint_BKT: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Items that the model has not been trained on; item i has index V + i."""
+
+    items: ItemIndex | FreshIndex
+    vectors_ND1: np.ndarray  # at least one row; those beyond `items` must not be eligible
 
 
 class Scorer:
@@ -52,6 +62,8 @@ class Scorer:
         self.provider: str = self._session.get_providers()[0]
         self.on_run: Callable[[np.ndarray], None] = lambda tokens_BLF: None  # told what is read
         self.channel_code = vocabulary.channel_code
+        (fresh,) = (each for each in self._session.get_inputs() if each.name == "fresh_ND1")
+        self._no_fresh = Fresh(ItemIndex(()), no_fresh(fresh.shape[1]))
         self._weight_1T = np.ones((1, len(self.contract.predicted_types)), np.float32)
         verify_golden(self, directory / "golden.npz")
 
@@ -61,18 +73,36 @@ class Scorer:
         channels: Sequence[int],
         now_ticks: np.ndarray,
         *,
-        available_V: np.ndarray,
+        eligible_EV: np.ndarray,
+        mask_B: np.ndarray,
+        fresh: Fresh | None = None,
         k: int,
     ) -> Scores:
-        """Scores of customers with these packed histories, asked for in these channels."""
+        """Scores of customers with these packed histories, asked for in these channels.
+
+        `eligible_EV` has a column for each row of `fresh.vectors_ND1` after those of the known
+        items; without `fresh` it may have none.
+        """
+        if fresh is None:
+            fresh, eligible_EV = self._no_fresh, self._widened(eligible_EV)
         tokens_BLF, context_BC = encode(
-            histories, channels, now_ticks, items=self.items, max_length=self.contract.max_length
+            histories,
+            channels,
+            now_ticks,
+            items=self.items,
+            max_length=self.contract.max_length,
+            fresh=fresh.items,
         )
         self.on_run(tokens_BLF)
         weight_BT = np.repeat(self._weight_1T, len(histories), axis=0)
-        asked = np.array(k, np.int64)
-        feeds = (tokens_BLF, context_BC, available_V, weight_BT, asked)
-        return self.run(dict(zip(INPUTS, feeds, strict=True)))
+        feeds = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh.vectors_ND1)
+        return self.run(dict(zip(INPUTS, (*feeds, np.array(k, np.int64)), strict=True)))
+
+    def _widened(self, eligible_EV: np.ndarray) -> np.ndarray:
+        """With a column for the row that stands for no fresh item."""
+        return np.pad(
+            eligible_EV, ((0, 0), (0, self.contract.item_count + 1 - eligible_EV.shape[1]))
+        )
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Scores:
         """One run of the graph."""
@@ -80,13 +110,16 @@ class Scorer:
 
     def warm_up(self, *, max_batch: int) -> None:
         """Runs the shapes at the corners, so that the first caller does not pay for them."""
-        available_V = np.ones(self.contract.item_count, bool)
+        eligible_EV = np.ones((1, self.contract.item_count), bool)
         for size in (1, max_batch):
             for length in (0, 1, self.contract.max_length):
                 histories = [bytes(RECORD_BYTES * length)] * size
                 ticks = np.zeros(size, np.int64)
                 k = min(10, self.contract.item_count)
-                self.score(histories, [1] * size, ticks, available_V=available_V, k=k)
+                mask_B = np.zeros(size, np.int64)
+                self.score(
+                    histories, [1] * size, ticks, eligible_EV=eligible_EV, mask_B=mask_B, k=k
+                )
 
 
 def _open(path: Path, *, threads: int) -> onnxruntime.InferenceSession:

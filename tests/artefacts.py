@@ -3,7 +3,7 @@
 Its graph scores an item by how often the customer's tokens name it, and a type by how often they
 are of that type:
 
-    P(item) = softmax over available items of count(item) - 0.01 * index
+    P(item) = softmax over eligible items of count(item) - 0.01 * index; fresh ones: + bias
     P(type) = softmax of count(type), silence counting once
     P(type, item) = P(type) * P(item)
 
@@ -28,6 +28,7 @@ from features.artefact import (
     MODEL_NAME,
     OUTPUTS,
     Contract,
+    no_fresh,
     write_contract,
     write_manifest,
 )
@@ -45,24 +46,34 @@ D = 2  # the width of an item's vector, which the graph does not look at
 GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 counts (
-    int32[B,L,6] tokens_BLF, int32[B,2] context_BC, bool[V] available_V, float[B,T] weight_BT,
-    int64 k
+    int32[B,L,6] tokens_BLF, int32[B,2] context_BC, float[B,T] weight_BT, bool[E,W] eligible_EV,
+    int64[B] mask_B, float[N,{D1}] fresh_ND1, int64 k
 ) => (float[B,U] intent_BU, int64[B,K] item_BK, float[B,K,T] joint_BKT)
 <
     float one = {{1}}, float never = {{-1e9}}, int64 item_field = {{0}}, int64 type_field = {{1}},
     int64[1] axis_0 = {{0}}, int64[1] axis_1 = {{1}}, int64[1] axis_2 = {{2}},
     int64[4] silence_pad = {{0, 0, 0, 1}}, int64[1] T_end = {{{T}}},
-    int32[{V}] row_V = {{{rows}}}, float[{V}] bias_V = {{{bias}}}, int32[{T}] code_T = {{{codes}}},
+    float[{V}] bias_V = {{{bias}}}, int32[{T}] code_T = {{{codes}}},
+    int64[1] last = {{-1}}, int64[1] end = {{{D1}}},
+    int64 row_0 = {{{first_row}}}, int64 step = {{1}},
     float[{channels},1] listed = {{{zeros}}}
 >
 {{
     row_BL = Gather <axis = 2> (tokens_BLF, item_field)
     row_BL1 = Unsqueeze (row_BL, axis_2)
-    named_BLV = Equal (row_BL1, row_V)
+    fresh_bias_N1 = Slice (fresh_ND1, last, end, axis_1)
+    fresh_bias_N = Squeeze (fresh_bias_N1, axis_1)
+    bias_W = Concat <axis = 0> (bias_V, fresh_bias_N)
+    count = Size (bias_W)
+    row_end = Add (count, row_0)
+    long_row_W = Range (row_0, row_end, step)
+    row_W = Cast <to = 6> (long_row_W)
+    named_BLV = Equal (row_BL1, row_W)
     named = Cast <to = 1> (named_BLV)
     count_BV = ReduceSum <keepdims = 0> (named, axis_1)
-    logit_BV = Add (count_BV, bias_V)
-    open_BV = Where (available_V, logit_BV, never)
+    logit_BV = Add (count_BV, bias_W)
+    eligible_BV = Gather (eligible_EV, mask_B)
+    open_BV = Where (eligible_BV, logit_BV, never)
     channel_B = Gather <axis = 1> (context_BC, item_field)
     nothing_B1 = Gather (listed, channel_B)
     checked_BV = Add (open_BV, nothing_B1)
@@ -97,7 +108,8 @@ def graph(item_count: int, vocabulary: Vocabulary, *, bias: float) -> onnx.Model
     text = GRAPH.format(
         V=item_count,
         T=len(codes),
-        rows=", ".join(str(FIRST_ITEM_ROW + index) for index in range(item_count)),
+        D1=D + 1,
+        first_row=FIRST_ITEM_ROW,
         bias=", ".join(str(bias * index) for index in range(item_count)),
         codes=", ".join(map(str, codes)),
         channels=OTHER_CHANNEL_CODE,
@@ -140,12 +152,20 @@ def _write_golden(directory: Path, items: ItemIndex, vocabulary: Vocabulary) -> 
         histories, [1, 2, 3], np.full(3, 10**12), items=items, max_length=MAX_LENGTH
     )
     weight = np.ones((3, len(vocabulary.predicted)), np.float32)
-    available = np.ones(len(items.item_ids), bool)
-    inputs = (tokens, context, available, weight, np.array(3, np.int64))
+    eligible = np.ones((1, len(items.item_ids) + 1), bool)
+    inputs = (
+        tokens,
+        context,
+        weight,
+        eligible,
+        np.zeros(3, np.int64),
+        no_fresh(D + 1),
+        np.array(3),
+    )
     feeds = dict(zip(INPUTS, inputs, strict=True))
     session = onnxruntime.InferenceSession(directory / "model.onnx")
     outputs = dict(zip(OUTPUTS, session.run(OUTPUTS, feeds), strict=True))
-    np.savez(directory / "golden.npz", **feeds, **outputs)
+    np.savez(directory / "golden.npz", **feeds, **outputs)  # type: ignore[arg-type]
 
 
 def publish(home: Home, directory: Path) -> str:

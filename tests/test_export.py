@@ -14,6 +14,7 @@ from features.artefact import (
     Contract,
     load_items,
     load_popularity,
+    no_fresh,
     verify,
 )
 from features.encoding import SCHEMA_VERSION
@@ -103,19 +104,20 @@ def test_another_model_is_told_apart(artefact: Path) -> None:
         check_parity(other, artefact / GRAPH)
 
 
-def test_items_that_are_not_available_stand_last_with_nothing(artefact: Path) -> None:
-    feeds = random_feeds_of_one(available=[False, True, True, False, True, True])
+def test_items_that_are_not_eligible_stand_last_with_nothing(artefact: Path) -> None:
+    feeds = random_feeds_of_one(eligible=[False, True, True, False, True, True])
     _, item_BK, joint_BKT = open_graph(artefact / GRAPH).run(OUTPUTS, feeds)
     assert set(item_BK[0, -2:].tolist()) == {0, 3}
     assert not joint_BKT[0, -2:].any()
     assert joint_BKT[0, :-2].sum(-1).all()
 
 
-def random_feeds_of_one(available: list[bool]) -> dict[str, np.ndarray]:
+def random_feeds_of_one(eligible: list[bool]) -> dict[str, np.ndarray]:
     tokens_BLF = np.zeros((1, 1, 6), np.int32)
     context_BC, weight_BT = np.array([[1, 0]], np.int32), np.ones((1, T), np.float32)
-    values = (tokens_BLF, context_BC, np.array(available), weight_BT, np.array(V, np.int64))
-    return dict(zip(INPUTS, values, strict=True))
+    eligible_EV, fresh_ND1 = np.array([[*eligible, False]]), no_fresh(plan().settings.width + 1)
+    asked = (eligible_EV, np.array([0]), fresh_ND1, np.array(V))
+    return dict(zip(INPUTS, (tokens_BLF, context_BC, weight_BT, *asked), strict=True))
 
 
 def test_the_weight_of_a_type_moves_the_ranking(artefact: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from features.artefact import no_fresh
 from features.encoding import FIRST_ITEM_ROW, ITEM, encode
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
 from training.attention import look_back
@@ -59,8 +60,10 @@ def ranked(model: Model, histories: list[bytes]) -> tuple[Tensor, Tensor, Tensor
         answer: tuple[Tensor, Tensor, Tensor] = Ranker(model)(
             torch.from_numpy(tokens_BLF),
             torch.from_numpy(context_BC),
-            torch.ones(len(ITEMS.item_ids), dtype=torch.bool),
             torch.ones(len(histories), len(VOCABULARY.predicted)),
+            torch.ones((1, len(ITEMS.item_ids) + 1), dtype=torch.bool),
+            torch.zeros(len(histories), dtype=torch.long),
+            torch.from_numpy(no_fresh(model.config.width + 1)),
             torch.tensor(len(ITEMS.item_ids)),
         )
     return answer

@@ -31,13 +31,13 @@ def look_back(tokens_BLF: Tensor, elapsed_BQ: Tensor) -> Lookback:
     distance_QL = at_L[L - Q :, None] - at_L
     held_B1L = tokens_BLF[:, None, :, TYPE] > 0
     seen_BQL = (distance_QL >= 0) & held_B1L | (distance_QL == 0)
-    time_BL = _seconds(tokens_BLF[..., GAP]).cumsum(1)
-    age_BQL = time_BL[:, L - Q :, None] - time_BL[:, None] + _seconds(elapsed_BQ)[..., None]
+    time_BL = seconds_of(tokens_BLF[..., GAP]).cumsum(1)
+    age_BQL = time_BL[:, L - Q :, None] - time_BL[:, None] + seconds_of(elapsed_BQ)[..., None]
     named_BQL = seen_BQL & (tokens_BLF[:, None, :, ITEM] >= FIRST_ITEM_ROW)
-    return Lookback(distance_QL.clamp(min=0), _bucket(age_BQL), seen_BQL, named_BQL)
+    return Lookback(distance_QL.clamp(min=0), age_bucket(age_BQL), seen_BQL, named_BQL)
 
 
-def _seconds(gap_bucket: Tensor) -> Tensor:
+def seconds_of(gap_bucket: Tensor) -> Tensor:
     """The middle of a bucket of encoding.gap_bucket; 0 for the first one and for no gap.
 
     In float64: ages are differences of sums over months, and float32 would round away the seconds
@@ -47,8 +47,8 @@ def _seconds(gap_bucket: Tensor) -> Tensor:
     return middle * (gap_bucket > 1)
 
 
-def _bucket(seconds: Tensor) -> Tensor:
-    """encoding.gap_bucket, in the graph."""
+def age_bucket(seconds: Tensor) -> Tensor:
+    """encoding.gap_bucket, on tensors."""
     bucket = 1 + torch.floor(GAPS_PER_DOUBLING * torch.log2(1 + seconds.clamp(min=0)))
     return bucket.clamp(max=MAX_GAP).int()
 

@@ -7,7 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.artefact import INPUTS, OUTPUTS, Contract, write_contract, write_manifest
+from features.artefact import (
+    INPUTS,
+    OUTPUTS,
+    Contract,
+    no_fresh,
+    write_contract,
+    write_manifest,
+)
 from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
@@ -76,7 +83,7 @@ def _most_popular(count_V: np.ndarray) -> list[int]:
 
 
 def _golden_feeds(ranker: Ranker, items: ItemIndex, examples: Examples) -> Feeds:
-    """Real histories of all lengths, and an empty one; the last item is not available."""
+    """Real histories of all lengths, and an empty one; the last item is eligible as a fresh one."""
     spread = np.linspace(0, len(examples) - 1, GOLDEN_HISTORIES).astype(int)
     chosen = examples[np.unique(spread)] if len(examples) else examples
     channels = np.append(chosen.channel_N, chosen.channel_N[:1] if len(chosen) else [1])
@@ -86,8 +93,10 @@ def _golden_feeds(ranker: Ranker, items: ItemIndex, examples: Examples) -> Feeds
     tokens_BLF, context_BC = encode(
         histories, channels.tolist(), ticks, items=items, max_length=config.max_length
     )
-    available_V = np.arange(len(items.item_ids)) < max(len(items.item_ids) - 1, 1)
+    V, last_1D1 = len(items.item_ids), ranker.item_RZ[-1:].numpy()
+    fresh_ND1 = np.concatenate([last_1D1, no_fresh(last_1D1.shape[1])])
+    eligible_EV = ~np.isin(np.arange(V + len(fresh_ND1)), [V - 1, V + 1])[None]
     weight_BT = np.ones((len(tokens_BLF), config.type_count), np.float32)
-    k = np.array(min(GOLDEN_K, len(items.item_ids)), np.int64)
-    values = (tokens_BLF, context_BC, available_V, weight_BT, k)
+    mask_B, k = np.zeros(len(tokens_BLF), np.int64), np.array(min(GOLDEN_K, V), np.int64)
+    values = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_ND1, k)
     return dict(zip(INPUTS, values, strict=True))

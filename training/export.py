@@ -8,21 +8,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 
-from features.artefact import GOLDEN_TOLERANCE, INPUTS, OUTPUTS
+from features.artefact import ABSENT, GOLDEN_TOLERANCE, INPUTS, OUTPUTS
 from features.encoding import CHANNEL, FIELD_SIZES, GAP, ITEM, TOKEN_FIELDS, TYPE
 from training.ranker import Ranker
 
 GRAPH = "model.onnx"
+OPSET = 23  # the first that knows RMS normalization
 CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))
 """Customers, tokens (0: no history, None: as many as the model reads), and items asked for."""
-UNAVAILABLE = 0.1  # share of the items, when the graph is checked
+BARRED = 0.1  # share of the items that are not eligible, when the graph is checked
+FRESH = 3  # fresh items, when the graph is checked; the last is absent
+FRESH_STD = 0.3
 
 Session: TypeAlias = onnxruntime.InferenceSession
 Feeds = dict[str, np.ndarray]
@@ -35,7 +38,6 @@ class ExportError(RuntimeError):
 
 def write_graph(ranker: Ranker, path: Path) -> None:
     """Exports the ranker; batch size, length and k stay open."""
-    any_size = torch.export.Dim.DYNAMIC
     feeds = random_feeds(ranker, 3, 2, 2, np.random.default_rng(0))
     with _quiet():
         program = torch.onnx.export(
@@ -43,13 +45,28 @@ def write_graph(ranker: Ranker, path: Path) -> None:
             tuple(torch.from_numpy(feeds[name]) for name in INPUTS),
             input_names=INPUTS,
             output_names=OUTPUTS,
-            dynamic_shapes=({0: any_size, 1: any_size}, {0: any_size}, None, {0: any_size}, None),
+            dynamic_shapes=_dynamic(feeds),
+            opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
     assert program is not None  # as dynamo=True says
     program.save(path)
+
+
+def _dynamic(feeds: Feeds) -> tuple[dict[int, Any] | None, ...]:
+    """The number of fresh items is the one thing that two inputs share and does not equal."""
+    any_size = torch.export.Dim.DYNAMIC
+    open_axes = {
+        "tokens_BLF": (0, 1),
+        "context_BC": (0,),
+        "weight_BT": (0,),
+        "eligible_EV": (0, 1),
+        "mask_B": (0,),
+        "fresh_ND1": (0,),
+    }
+    return tuple(dict.fromkeys(open_axes.get(name, ()), any_size) or None for name in feeds)
 
 
 @contextmanager
@@ -131,7 +148,7 @@ def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generato
     config = ranker.model.config
     lengths = rng.integers(0, L + 1, B) if B > 1 else np.array([L])
     L = max(L, 1)
-    sizes = np.array([len(ranker.item_RD), *FIELD_SIZES.values()])
+    sizes = np.array([len(ranker.item_RZ) + FRESH - 1, *FIELD_SIZES.values()])
     tokens_BLF = rng.integers(0, sizes, (B, L, TOKEN_FIELDS), np.int32)
     tokens_BLF[..., TYPE] = rng.integers(1, FIELD_SIZES[TYPE], (B, L))
     again_BL = rng.random((B, L)) < 0.5
@@ -139,7 +156,11 @@ def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generato
     for row, length in enumerate(lengths):
         tokens_BLF[row, : L - length] = 0
     context_BC = rng.integers(0, [FIELD_SIZES[CHANNEL], FIELD_SIZES[GAP]], (B, 2), np.int32)
-    available_V = rng.random(config.item_count) >= UNAVAILABLE
+    eligible_EV = rng.random((2, config.item_count + FRESH)) >= BARRED
+    mask_B = rng.integers(0, 2, B)
     weight_BT = rng.random((B, config.type_count), np.float32)
-    values = (tokens_BLF, context_BC, available_V, weight_BT, np.array(k, np.int64))
+    fresh_NZ = rng.normal(0, FRESH_STD, (FRESH, config.width + 1)).astype(np.float32)
+    fresh_NZ[-1, -1], eligible_EV[:, -1] = ABSENT, False
+    asked = np.array(k, np.int64)
+    values = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_NZ, asked)
     return dict(zip(INPUTS, values, strict=True))

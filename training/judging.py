@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from features.artefact import INPUTS, OUTPUTS, Contract, load_items, verify
+from features.artefact import (
+    INPUTS,
+    OUTPUTS,
+    Contract,
+    load_content,
+    load_items,
+    no_fresh,
+    verify,
+)
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import Vocabulary
 from training import baselines
@@ -88,9 +96,10 @@ def judge_artefact(
     contract = verify(directory, vocabulary)
     items = load_items(directory)
     graph = onnx.load(directory / GRAPH)
-    (top,) = (node for node in graph.graph.node if node.op_type == "TopK")
-    answer = partial(_answer, contract=contract, items=items)
-    scores = answer(_only(graph, top.input[0]), contest.arrivals)
+    # Of each tile of the items the best are taken, of the fresh ones, and of all these.
+    *tiles, _, _ = (node.input[0] for node in graph.graph.node if node.op_type == "TopK")
+    answer = partial(_answer, contract=contract, items=items, fresh_ND1=_no_fresh(directory))
+    scores = answer(_only(graph, *tiles), contest.arrivals)
     ranked = [ranks(score_NV, right(some, items)) for some, score_NV in scores]
     intents = answer(_only(graph, OUTPUTS[0]), contest.moments)
     intent_NU = np.concatenate([each_NU for _, each_NU in intents])
@@ -99,19 +108,29 @@ def judge_artefact(
     )
 
 
-def _only(model: onnx.ModelProto, output: str) -> Session:
-    """The graph up to one value; what only others need is left out."""
+def _no_fresh(directory: Path) -> np.ndarray:
+    return no_fresh(len(load_content(directory).cold_D1))
+
+
+def _only(model: onnx.ModelProto, *outputs: str) -> Session:
+    """The graph up to some values; what only others need is left out."""
     del model.graph.output[:]
     kind = onnx.TensorProto.FLOAT
-    model.graph.output.append(onnx.helper.make_tensor_value_info(output, kind, None))
+    for output in outputs:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(output, kind, None))
     return open_graph(model)
 
 
 def _answer(
-    session: Session, examples: Examples, *, contract: Contract, items: ItemIndex
+    session: Session,
+    examples: Examples,
+    *,
+    contract: Contract,
+    items: ItemIndex,
+    fresh_ND1: np.ndarray,
 ) -> Iterator[tuple[Examples, np.ndarray]]:
-    """What the graph says to the examples, some at a time; everything is available."""
-    available_V = np.ones(contract.item_count, bool)
+    """What the graph says to the examples, some at a time; everything is eligible."""
+    eligible_EV = np.ones((1, contract.item_count + len(fresh_ND1)), bool)
     for some in in_chunks(examples, contract.item_count):
         tokens_BLF, context_BC = encode(
             some.histories,
@@ -121,8 +140,10 @@ def _answer(
             max_length=contract.max_length,
         )
         weight_BT = np.ones((len(some), len(contract.predicted_types)), np.float32)
-        values = (tokens_BLF, context_BC, available_V, weight_BT, np.array(1, np.int64))
-        yield some, session.run(None, dict(zip(INPUTS, values, strict=True)))[0]
+        mask_B, k = np.zeros(len(some), np.int64), np.array(1, np.int64)
+        values = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_ND1, k)
+        outputs = session.run(None, dict(zip(INPUTS, values, strict=True)))
+        yield some, np.concatenate(outputs, axis=1)
 
 
 def right(examples: Examples, items: ItemIndex) -> np.ndarray:

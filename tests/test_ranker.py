@@ -1,0 +1,117 @@
+"""The ranking is exact: the dense sum over all items gives the same, whatever the tiles.
+
+B customers  T types  V items  K asked items  L tokens  S followers  W = V + N with fresh items
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from features.artefact import INPUTS, OUTPUTS
+from features.encoding import FIRST_ITEM_ROW, ITEM
+from tests.test_model import trembling
+from training.export import FRESH, difference, open_graph, random_feeds, run_model, write_graph
+from training.model import Model, ModelConfig
+from training.ranker import Ranker
+from training.steps import Followers
+
+V, T, D, S = 50, 4, 8, 3
+ROUNDING = 1e-6
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    rng = np.random.default_rng(0)
+    row_RS = rng.integers(FIRST_ITEM_ROW, FIRST_ITEM_ROW + V, (FIRST_ITEM_ROW + V, S), np.int32)
+    share_RS = rng.random((FIRST_ITEM_ROW + V, S), np.float32) / S
+    share_RS[:FIRST_ITEM_ROW] = row_RS[:FIRST_ITEM_ROW] = 0
+    followers = Followers(row_RS, share_RS, np.zeros(len(row_RS), np.float32))
+    config = ModelConfig(
+        item_count=V, type_count=T, content_buckets=2, width=D, heads=2, blocks=3, max_length=9
+    )
+    torch.manual_seed(0)
+    return trembling(Model(config, torch.zeros((V, 1), dtype=torch.long), followers))
+
+
+def feeds_of(model: Model, *, seed: int, k: int = V + FRESH) -> dict[str, np.ndarray]:
+    return random_feeds(Ranker(model), 7, 9, k, np.random.default_rng(seed))
+
+
+def dense(model: Model, feeds: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Intents, and joint probabilities of all items (B, T, W), item by item as in model.py."""
+    tokens_BLF, context_BC, fresh_ND1 = (
+        torch.from_numpy(feeds[name]) for name in ("tokens_BLF", "context_BC", "fresh_ND1")
+    )
+    item_RD = torch.cat([model.items(), fresh_ND1[:, :-1]])
+    bias_W = torch.cat([model.items.bias_V, fresh_ND1[:, -1]])
+    asked = model(tokens_BLF, context_BC[:, None], item_RD)
+    wish_BTD = model.wish(asked.state_BQD) + model.type_TD
+    weight_BTW = (wish_BTD @ item_RD[FIRST_ITEM_ROW:].T + bias_W).double().exp()
+    again_BTL, next_BTL = model.naming_logit(asked, model.naming_type_TY).double().exp()
+    for row, history_L in enumerate(tokens_BLF[..., ITEM].tolist()):
+        for place, item in enumerate(history_L):
+            if item >= FIRST_ITEM_ROW:
+                weight_BTW[row, :, item - FIRST_ITEM_ROW] += again_BTL[row, :, place]
+            if FIRST_ITEM_ROW <= item < FIRST_ITEM_ROW + V:
+                for follower, share in zip(
+                    model.follower_RS[item].tolist(), model.share_RS[item].tolist(), strict=True
+                ):
+                    weight_BTW[row, :, follower - FIRST_ITEM_ROW] += share * next_BTL[row, :, place]
+    intent_BU = model.intent(asked.state_BQD[:, 0]).double().softmax(-1)
+    share_BTW = weight_BTW / weight_BTW.sum(-1, keepdim=True)
+    return intent_BU, share_BTW * intent_BU[:, :-1, None]
+
+
+@pytest.mark.parametrize("tile", [7, 25, 64])
+def test_the_ranking_is_that_of_the_dense_sum(model: Model, tile: int) -> None:
+    feeds = feeds_of(model, seed=tile)
+    intent_BU, item_BK, joint_BKT = run_model(Ranker(model, tile=tile), feeds)
+    with torch.no_grad():
+        dense_intent_BU, dense_BTW = dense(model, feeds)
+    eligible_BW = feeds["eligible_EV"][feeds["mask_B"]]
+    right_BWT = np.where(eligible_BW[..., None], dense_BTW.movedim(1, 2).numpy(), 0)
+    assert np.abs(intent_BU - dense_intent_BU.numpy()).max() <= ROUNDING
+    assert (
+        np.abs(joint_BKT - np.take_along_axis(right_BWT, item_BK[..., None], 1)).max() <= ROUNDING
+    )
+    score_BW = np.einsum("bwt,bt->bw", right_BWT, feeds["weight_BT"])
+    assert np.sort(item_BK).tolist() == [list(range(V + FRESH))] * len(item_BK)
+    assert (np.diff(np.take_along_axis(score_BW, item_BK, 1)) <= ROUNDING).all()
+
+
+def test_a_tiled_graph_gives_what_one_tile_gives(
+    model: Model, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("tiled") / "model.onnx"
+    write_graph(Ranker(model, tile=8), path)  # 50 = 6 * 8 + 2
+    session = open_graph(path)
+    for k in (1, 2, 10, V + FRESH):
+        feeds = feeds_of(model, seed=k, k=k)
+        whole = run_model(Ranker(model), feeds)
+        assert difference(whole, session.run(OUTPUTS, feeds), feeds) <= ROUNDING
+
+
+def test_a_fresh_item_with_the_vector_of_a_known_one_is_liked_as_much(model: Model) -> None:
+    feeds = feeds_of(model, seed=1) | {"eligible_EV": np.ones((1, V + 1), bool)}
+    feeds |= {"mask_B": np.zeros(7, np.int64), "k": np.array(V + 1)}
+    feeds["tokens_BLF"][...] = 0  # nothing is named
+    feeds["fresh_ND1"] = Ranker(model).item_RZ[-1:].numpy()
+    _, item_BK, joint_BKT = run_model(Ranker(model, tile=7), feeds)
+    known_BT, fresh_BT = (joint_BKT[item_BK == index] for index in (V - 1, V))
+    assert np.abs(known_BT - fresh_BT).max() <= ROUNDING
+    assert known_BT.min() > 0
+
+
+def test_each_customer_has_a_mask(model: Model) -> None:
+    eligible_EV = np.zeros((2, V + FRESH), bool)
+    eligible_EV[0, 5] = eligible_EV[1, V] = True
+    masks = {"eligible_EV": eligible_EV, "mask_B": np.array([0, 1, 1, 0, 1, 0, 0])}
+    _, item_BK, joint_BKT = run_model(Ranker(model, tile=7), feeds_of(model, seed=3, k=2) | masks)
+    assert item_BK[:, 0].tolist() == [5, V, V, 5, V, 5, 5]
+    assert (joint_BKT[:, 0].sum(-1) > 0).all()
+    assert not joint_BKT[:, 1].any()
+
+
+def test_inputs_are_in_the_order_of_the_contract(model: Model) -> None:
+    assert tuple(feeds_of(model, seed=4)) == INPUTS
