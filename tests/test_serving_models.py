@@ -30,8 +30,10 @@ def load(directory: Path) -> Scorer:
 def test_a_whole_artefact_loads_and_scores(tmp_path: Path) -> None:
     scorer = load(write_artefact(tmp_path / "artefact"))
     scorer.warm_up(max_batch=4)
-    available = np.array([True, False, True, True, True, True])
-    scores = scorer.score([b"", b""], [1, 2], np.zeros(2), available_V=available, k=3)
+    eligible_EV = np.array([[True, False, True, True, True, True]])
+    scores = scorer.score(
+        [b"", b""], [1, 2], np.zeros(2), eligible_EV=eligible_EV, mask_B=np.zeros(2, np.int64), k=3
+    )
     assert scores.item_BK.tolist() == [[0, 2, 3], [0, 2, 3]]
     assert scorer.provider == "CPUExecutionProvider"
 
@@ -99,12 +101,11 @@ def test_items_must_be_as_many_as_the_contract_says(tmp_path: Path) -> None:
 def test_catalog_is_aligned_to_the_model() -> None:
     items = [Item(item_id="b", name="B"), Item(item_id="c", unavailable=True), Item(item_id="x")]
     catalog = Catalog(items, ItemIndex(("a", "b", "c")))
-    assert catalog.available_V.tolist() == [False, True, False]
+    assert catalog.axis.available_V.tolist() == [False, True, False]
     catalog.put([Item(item_id="c", name="C"), Item(item_id="a")])
     catalog.remove(["b", "unheard-of"])
-    assert catalog.available_V.tolist() == [True, False, True]
+    assert catalog.axis.available_V.tolist() == [True, False, True]
     assert (catalog.name("c"), catalog.name("b"), catalog.holds("b")) == ("C", "", False)
-    assert catalog.eligible(["b", "c", "x"], frozenset()).tolist() == [False, False, True]
 
 
 def test_a_new_champion_serves_without_restart_and_a_broken_one_never(tmp_path: Path) -> None:
