@@ -22,7 +22,8 @@ from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.models import Model
 from serving.policy import Intents, Ranked
-from serving.scoring import Asked, Question, Scored, now_tick, popular, score
+from serving.question import Question
+from serving.scoring import Asked, Scored, now_tick, popular, score
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 
@@ -117,11 +118,13 @@ class Decider:
                 Asked(model, catalog, question, history, asked_ns := time.time_ns()),
                 deadline=question.deadline,
             )
-            part("queue", asked_ns, scored.began_ns)
-            part("model", scored.began_ns, batch_size=scored.batch_size)
+            if scored.batch_size:  # the model has run
+                part("queue", asked_ns, scored.began_ns)
+                part("model", scored.began_ns, batch_size=scored.batch_size)
         except BatchError:
-            scored, history = popular(model, catalog, question), b""
-            degradation = Degradation.POPULARITY
+            scored = popular(model, catalog, question)
+        if scored.popular:
+            history, degradation = b"", Degradation.POPULARITY
         staleness_s = self._memory.staleness_s()
         self._metrics.decided(degradation.name, staleness_s)
         tag(model_version=model.version, degradation=degradation.name)

@@ -27,7 +27,8 @@ from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
 from serving.catalog import Catalog
 from serving.errors import InvalidError
-from serving.scoring import Question
+from serving.filters import Filter, FilterError, parse_filter
+from serving.question import Question
 
 MAX_BATCH = 500
 MAX_CANDIDATES = 1000
@@ -77,6 +78,14 @@ class Door:
         for name, item_id in named.items():
             if item_id and not catalog.holds(item_id):
                 self.note([Violation(name, shown(item_id), rule)])
+
+    def filter_of(self, text: str) -> Filter | None:
+        """What a filter says; None if it is empty, or none."""
+        try:
+            return parse_filter(text) if text else None
+        except FilterError as error:
+            self.note([Violation("filter", shown(error.token), str(error))])
+            return None
 
     def close(self) -> None:
         """Raises InvalidError if anything was collected."""
@@ -180,6 +189,7 @@ def question_of(
     if request.strict_item_ids:
         door.check_held(items_named_by(request), catalog)
     interactions = interactions_of(request.interactions, door, least=0, customer=customer)
+    filter = door.filter_of(request.filter)
     door.close()
     return Question(
         customer_key=customer_key(*customer),
@@ -187,6 +197,7 @@ def question_of(
         k=request.k or DEFAULT_K,
         candidates=tuple(request.candidate_item_ids),
         excluded=frozenset(request.excluded_item_ids),
+        filter=filter,
         interactions=interactions,
         deadline=deadline,
     )

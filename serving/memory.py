@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from features.content import Content
 from features.encoding import ItemIndex
 from features.interaction import Interaction, Violation
 from features.item import Item
@@ -176,11 +177,9 @@ class Memory:
         while changes := await self._in_log_thread(
             partial(self._live.changed_items, after=catalog.position, limit=limit)
         ):
-            for each in changes:
-                if each.item is None:
-                    catalog.remove([each.item_id])
-                else:
-                    catalog.put([each.item])
+            latest = {each.item_id: each.item for each in changes}
+            catalog.remove(item_id for item_id, item in latest.items() if item is None)
+            catalog.put(item for item in latest.values() if item is not None)
             catalog.position = changes[-1].position
 
     def staleness_s(self) -> float:
@@ -233,13 +232,15 @@ class Memory:
         """One item of the catalog, from the online store; raises UnavailableError."""
         return await self._in_features_thread(partial(self._live.get_item, item_id))
 
-    async def read_catalog(self, model_items: ItemIndex = NO_ITEMS) -> Catalog:
-        """The whole catalog as it stands in the log, aligned to a model's items."""
-        return await self._in_log_thread(partial(self._read_catalog, model_items))
+    async def read_catalog(
+        self, model_items: ItemIndex = NO_ITEMS, content: Content | None = None
+    ) -> Catalog:
+        """The whole catalog as it stands in the log, aligned to a model; see Catalog."""
+        return await self._in_log_thread(partial(self._read_catalog, model_items, content))
 
-    def _read_catalog(self, model_items: ItemIndex) -> Catalog:
+    def _read_catalog(self, model_items: ItemIndex, content: Content | None) -> Catalog:
         position = self._live.last_item_change()
-        return Catalog(self._live.items(), model_items, position=position)
+        return Catalog(self._live.items(), model_items, content, position=position)
 
     async def _in_log_thread(self, function: Callable[[], T]) -> T:
         try:

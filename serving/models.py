@@ -14,9 +14,11 @@ from features.artefact import (
     CHAMPION,
     MODEL_NAME,
     ArtefactError,
+    load_content,
     load_popularity,
     read_contract,
 )
+from features.content import Content
 from features.interaction import Violation, shown
 from features.settings import Home
 from features.vocabulary import Vocabulary
@@ -32,6 +34,7 @@ class Model:
     version: str
     scorer: Scorer
     popularity: dict[str, list[int]]
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Registry:
         directory = self._directory(self._version(version))
         scorer = Scorer(directory, self._vocabulary, threads=self._settings.model_threads)
         scorer.warm_up(max_batch=self._settings.max_batch)
-        return Model(version, scorer, load_popularity(directory))
+        return Model(version, scorer, load_popularity(directory), load_content(directory))
 
     def describe(self, version: str) -> Registered:
         """One version; raises NotFoundError."""

@@ -165,7 +165,7 @@ class Server:
         catalog = await self.memory.read_catalog(model.scorer.items, model.content)
         if self.decider.model is not None:
             logger.info("model %s serves from now on", model.version)
-        if not catalog.available_V.any():
+        if not catalog.axis.available_V.any():
             logger.warning("the catalog offers none of the model's items: %s", self._how_to_load)
         self.decider.use(model, catalog)
         await self._health.set(PERSONALIZATION, SERVING)

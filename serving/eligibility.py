@@ -1,0 +1,71 @@
+"""Eligibility: which items compete for each question of a batch, in as few masks as it takes.
+
+B questions   E masks   V items of the axis, fresh ones included
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from serving.filters import Filter
+from serving.masks import Masks
+from serving.question import Question
+
+OVER_FETCH = 32  # so many excluded items are fetched and left out; more are masked
+
+Competition: TypeAlias = tuple[tuple[str, ...], Filter | None, frozenset[str]]
+"""Candidates, filter and what is masked: questions that agree in all three share a mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """Who competes for whom, and how many the model must rank so that all get their k."""
+
+    eligible_EV: np.ndarray
+    mask_B: np.ndarray
+    k: int
+
+    def of(self, at: int) -> np.ndarray:
+        """The items that compete for one question, before what is over-fetched is left out."""
+        eligible_V: np.ndarray = self.eligible_EV[self.mask_B[at]]
+        return eligible_V
+
+
+def eligible_for(questions: Sequence[Question], masks: Masks) -> Eligible:
+    """Masks as of now: what changes later does not change them."""
+    competitions: dict[Competition, int] = {}
+    mask_B = [competitions.setdefault(_competition(each), len(competitions)) for each in questions]
+    eligible_EV = np.empty((len(competitions), len(masks.axis.available_V)), bool)
+    for row, competition in enumerate(competitions):
+        eligible_EV[row] = _mask(competition, masks)
+    k = max(each.k + len(_over_fetched(each)) for each in questions)
+    return Eligible(eligible_EV, np.array(mask_B, np.int64), min(k, eligible_EV.shape[1]))
+
+
+def _competition(question: Question) -> Competition:
+    masked = question.excluded - _over_fetched(question)
+    return question.candidates, question.filter, masked
+
+
+def _over_fetched(question: Question) -> frozenset[str]:
+    """Excluded items that share their mask with questions for which they compete."""
+    over = not question.candidates and len(question.excluded) <= OVER_FETCH
+    return question.excluded if over else frozenset()
+
+
+def _mask(competition: Competition, masks: Masks) -> np.ndarray:
+    candidates, filter, masked = competition
+    axis = masks.axis
+    eligible_V = axis.available_V
+    if candidates:
+        eligible_V = np.zeros_like(axis.available_V)
+        places = axis.places(candidates)
+        eligible_V[places] = axis.available_V[places]
+    if filter is not None:
+        eligible_V = eligible_V & masks.of(filter)
+    if masked:
+        eligible_V = eligible_V.copy()
+        eligible_V[axis.places(masked)] = False
+    return eligible_V
