@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import entry_points
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SWITCHES = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 )
 EXPORTERS = "opentelemetry_traces_exporter"  # the entry points of installed exporters
+CLOSE_S = 2.0  # OpenTelemetry itself would wait for half a minute
 INSTALL = "pip install 'interplay[tracing]'"
 FAILURES = {"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"}  # that are the server's
 
@@ -45,6 +47,7 @@ class Tracing:
 
         resource = Resource.create({"service.name": service_name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._exporter = exporter
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("interplay")
         self._propagator = TraceContextTextMapPropagator()
@@ -72,8 +75,11 @@ class Tracing:
         span.end()
 
     def close(self) -> None:
-        """Hands over what has ended."""
+        """Hands over what has ended; a collector that does not answer is not waited for long."""
+        patience = Timer(CLOSE_S, self._exporter.shutdown)
+        patience.start()
         self._provider.shutdown()
+        patience.cancel()
 
 
 class _Call:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from serving.tracing import Tracing, TracingError, tracing_of
@@ -123,6 +127,30 @@ def test_a_failure_of_the_server_is_marked() -> None:
         Status.STATUS_CODE_ERROR,
     ]
     assert statuses[2].description == "INTERNAL"
+
+
+class Deaf(InMemorySpanExporter):
+    """Exports nothing until it is shut down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.closed.wait()
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        self.closed.set()
+
+
+def test_a_collector_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.tracing.CLOSE_S", 0.01)
+    exporter = Deaf()
+    tracing = Tracing(exporter)
+    tracing.begin("method", []).end("OK")
+    tracing.close()
+    assert exporter.closed.is_set()
 
 
 @pytest.mark.parametrize(
