@@ -41,6 +41,7 @@ from tests.interactions import interaction
 
 ITEM_IDS = ("apple", "bread", "cheese", "dates", "eggs", "flour")
 MAX_LENGTH = 8
+FRESH_BIAS = -0.505  # an item that the model was not trained on stands behind all others
 D = 2  # the width of an item's vector, which the graph does not look at
 
 GRAPH = """
@@ -138,7 +139,7 @@ def write_artefact(
     write_contract(directory, contract)
     pq.write_table(pa.table({"item_id": list(item_ids)}), directory / "items.parquet")
     (directory / "popularity.json").write_text('{"": [2, 1, 0, 3, 4, 5], "kiosk": [5, 4, 3]}')
-    content = Content(np.zeros((4, D)), np.zeros(D + 1), np.zeros(0, np.uint32))
+    content = Content(np.zeros((4, D)), np.array([0.0] * D + [FRESH_BIAS]), np.zeros(0, np.uint32))
     np.savez(directory / "content.npz", **vars(content))
     _write_golden(directory, ItemIndex(item_ids), vocabulary)
     write_manifest(directory)
