@@ -67,12 +67,22 @@ class FreshIndex:
     def __init__(self) -> None:
         """Holds none yet."""
         self.item_ids: list[str] = []
+        self._hashes: list[int] = []
         self._index_by_hash: dict[int, int] = {}
 
     def add(self, item_id: str) -> None:
         """An item that it does not hold."""
-        self._index_by_hash[item_hash(item_id)] = len(self.item_ids)
+        self._hashes.append(item_hash(item_id))
+        self._index_by_hash[self._hashes[-1]] = len(self.item_ids)
         self.item_ids.append(item_id)
+
+    def only(self, indexes: Sequence[int]) -> "FreshIndex":
+        """Another one, of these items in this order."""
+        fresh = FreshIndex()
+        fresh.item_ids = [self.item_ids[each] for each in indexes]
+        fresh._hashes = [self._hashes[each] for each in indexes]
+        fresh._index_by_hash = {each: index for index, each in enumerate(fresh._hashes)}
+        return fresh
 
     def rows(self, hashes: np.ndarray) -> np.ndarray:
         """As ItemIndex.rows. One by one: few items of a batch are fresh."""

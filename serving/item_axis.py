@@ -120,17 +120,18 @@ class ItemAxis:
 
     def grown(self, held: Callable[[str], bool], *, by: int) -> "ItemAxis":
         """An axis with room for so many more, on which only fresh items that are held remain."""
-        kept = {each: at for each, at in self._fresh_by_id.items() if held(each)}
+        kept = [index for index, each in enumerate(self.fresh.item_ids) if held(each)]
         room = LEAST_ROOM
         while room < SPARE * (len(kept) + by):
             room *= 2
         axis, first = ItemAxis(self.known, self._content, room=room), len(self.known.item_ids)
-        axis._name(kept)
-        old = np.append(np.arange(first), np.fromiter(kept.values(), np.int64))
+        axis.fresh = self.fresh.only(kept)
+        axis._fresh_by_id = {each: first + i for i, each in enumerate(axis.fresh.item_ids)}
+        old = np.append(np.arange(first), first + np.array(kept, np.int64))
         axis.available_V[: len(old)] = self.available_V[old]
         axis._price_V[: len(old)] = self._price_V[old]
         axis._code_by_term = self._code_by_term  # it only grows
         axis._widen(len(self._term_WV))
         axis._term_WV[:, : len(old)] = self._term_WV[:, old]
-        axis.fresh_ND1[: len(kept)] = self.fresh_ND1[old[first:] - first]
+        axis.fresh_ND1[: len(kept)] = self.fresh_ND1[kept]
         return axis
