@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from features.encoding import FIRST_ITEM_ROW, ITEM
+from training.attention import NEVER
 from training.model import Model
 from training.reading import Read, Reader
 
@@ -29,7 +30,7 @@ UNAVAILABLE = -1.0  # below every probability
 class Named:
     """What the tokens name: themselves and followers by row, and how much by type."""
 
-    row_BL: Tensor
+    row_BL: Tensor  # below FIRST_ITEM_ROW for tokens that name nothing, whatever their weight
     follower_BLS: Tensor
     share_BLS: Tensor
     again_BTL: Tensor
@@ -81,7 +82,7 @@ class Ranker(nn.Module):
         # 2. How much each item is liked, and named by tokens, up to a factor for each type.
         wish_BD = self.model.wish(read.state_BD)
         tiles = self._tiles(_with_one(wish_BD), fresh_NZ)
-        most_B1 = _most(tiles, read)
+        most_B1 = _most(tiles, read, row_BL)
         named = self._named(row_BL, read, most_B1)
         share_BT = intent_BU[:, :-1] / _sums(tiles, named, most_B1)
         # 3. The ranking: all types together, weighted.
@@ -138,17 +139,18 @@ def _tile(start: int, wish_BZ: Tensor, item_IZ: Tensor, likes_TI: Tensor) -> Til
     return Tile(start, (logit_BI - most_B1).exp(), most_B1, likes_TI)
 
 
-def _most(tiles: Sequence[Tile], read: Read) -> Tensor:
+def _most(tiles: Sequence[Tile], read: Read, row_BL: Tensor) -> Tensor:
     """The largest log weight of each customer: relative to it nothing overflows."""
-    named_BTL = torch.maximum(read.again_BTL, read.next_BTL)
-    most = [each.most_B1 for each in tiles]
-    return torch.cat([*most, named_BTL.amax((1, 2))[:, None]], 1).amax(1, keepdim=True)
+    named_BL = torch.maximum(read.again_BTL, read.next_BTL).amax(1)
+    named_BL = torch.where(row_BL >= FIRST_ITEM_ROW, named_BL, NEVER)
+    return torch.cat([*(each.most_B1 for each in tiles), named_BL], 1).amax(1, keepdim=True)
 
 
 def _sums(tiles: Sequence[Tile], named: Named, most_B1: Tensor) -> Tensor:
     """The weight of all items together (B, T)."""
     whole_BL1 = named.share_BLS.sum(-1, keepdim=True)
-    sum_BT = named.again_BTL.sum(-1) + (named.next_BTL @ whole_BL1)[..., 0]
+    one_BL1 = (named.row_BL >= FIRST_ITEM_ROW).float()[..., None]
+    sum_BT = (named.again_BTL @ one_BL1 + named.next_BTL @ whole_BL1)[..., 0]
     for each in tiles:
         sum_BT = sum_BT + (each.liked_BI @ each.likes_TI.T) * (each.most_B1 - most_B1).exp()
     return sum_BT

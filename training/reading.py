@@ -1,10 +1,11 @@
 """Reading a history once, at its last position: the model as serving needs it.
 
-It gives what model.Model gives there, with less work: linear maps that follow one another are one,
-keys and values are never made for a single question, and what is constant is a table.
+It gives what model.Model gives there, with less work: linear maps that follow one another are one
+(query and key, value and output), and what is constant is a table.
 
-B customers  L tokens  F token fields  C context fields  D width  H heads  E width a head
-T predicted types  Y = 2 * T: ways to name an item (again, next) by type
+B customers  L tokens  F token fields  P tables of them  C context fields  D width  H heads
+E width a head  T predicted types  X ways to name an item: again, next  Y = X * T
+N = H + X: nearness biases
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from features.encoding import (
+    CHANNEL,
     CONTEXT_CHANNEL,
     CONTEXT_GAP,
     FIELD_SIZES,
-    FIRST_ITEM_ROW,
     GAP,
-    ITEM,
+    INITIATOR,
+    TOKEN_FIELDS,
     TYPE,
+    VALUE,
 )
-from training.attention import NEVER, Attention, Block, age_bucket, seconds_of
+from training.attention import Attention, Block, age_bucket, seconds_of
 from training.model import MAX_NAMING, WAYS, Model
+
+PAIRS = ((TYPE, INITIATOR), (GAP, CHANNEL))  # fields that are looked up together; VALUE alone
+UNSEEN = -60.0
+"""Added to the logits of what is not seen, of which less than 1e-26 is left. With attention.NEVER
+onnxruntime takes 7 times as long for a softmax: its exp has to make denormal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,52 +40,60 @@ class Read:
     """What is made of the histories."""
 
     state_BD: Tensor
-    again_BTL: Tensor  # log weight with which a token names its item, once it is known which type
-    next_BTL: Tensor  # ... its followers
+    again_BTL: Tensor  # the log weight with which a token names its item, by type
+    next_BTL: Tensor  # and its followers
 
 
 class Reader(nn.Module):
     """All of a trained model but its items."""
 
-    offset_F: Tensor
+    place_FP: Tensor
+    offset_P: Tensor
     field_GD: Tensor
     seconds_G: Tensor
+    near_NX: Tensor
+    by_age_GN: Tensor
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        sizes = torch.tensor([0, *FIELD_SIZES.values()])
-        self.register_buffer("offset_F", sizes.cumsum(0)[:-1].int())
-        fields = [each.weight for each in model.fields]
-        self.register_buffer("field_GD", torch.cat(fields).detach())  # type: ignore[arg-type]
+        for name, table in zip(("place_FP", "offset_P", "field_GD"), _fields(model), strict=True):
+            self.register_buffer(name, table)
         self.register_buffer("seconds_G", seconds_of(torch.arange(FIELD_SIZES[GAP])))
         self.channel, self.elapsed = model.channel, model.elapsed
         self.whole = nn.ModuleList(
             Whole(block, distance.weight)  # type: ignore[arg-type]  # as model.Model made them
             for block, distance in zip(model.blocks[:-1], model.distances, strict=True)
         )
+        near_XN = model.nearness.by_distance.weight.detach()
+        self.register_buffer("near_NX", near_XN.flip(0).T.contiguous())
+        self.register_buffer("by_age_GN", model.nearness.by_age.weight.detach().clone())
         self.last = Last(model)
         self.naming = Naming(model)
 
     def forward(self, item_BLD: Tensor, tokens_BLF: Tensor, context_BC: Tensor) -> Read:
         """Given the vectors of the tokens' items."""
         # 1. A token is the sum of its item and its fields.
-        field_BLF = tokens_BLF[..., TYPE:] + self.offset_F
-        x_BLD = item_BLD + F.embedding(field_BLF, self.field_GD).sum(-2)
+        place_BLP = tokens_BLF @ self.place_FP + self.offset_P
+        x_BLD = item_BLD + F.embedding(place_BLP, self.field_GD).sum(-2)
         # 2. Tokens read what came before them.
-        held_BL = tokens_BLF[..., TYPE] > 0
-        unseen_BL = torch.where(held_BL, 0.0, NEVER)
+        unseen_B1L = torch.where(tokens_BLF[:, None, :, TYPE] > 0, 0.0, UNSEEN)
         for whole in self.whole:
-            x_BLD = whole(x_BLD, unseen_BL)
+            x_BLD = whole(x_BLD, unseen_B1L)
         # 3. The last position, told where and when it is asked, reads the tokens.
         elapsed_B = context_BC[:, CONTEXT_GAP]
         asked_BD = x_BLD[:, -1] + self.channel(context_BC[:, CONTEXT_CHANNEL])
         asked_BD = asked_BD + self.elapsed(elapsed_B)
-        age_BL = self._age(tokens_BLF[..., GAP], elapsed_B)
-        state_BD = self.last(asked_BD, x_BLD, age_BL, unseen_BL)
+        near_BNL = self._nearness(tokens_BLF[..., GAP], elapsed_B)
+        H = self.last.heads
+        state_BD = self.last(asked_BD, x_BLD, near_BNL[:, :H] + unseen_B1L)
         # 4. How much each token names items.
-        named_BL = held_BL & (tokens_BLF[..., ITEM] >= FIRST_ITEM_ROW)
-        again_BTL, next_BTL = self.naming(state_BD, x_BLD, age_BL, named_BL)
+        again_BTL, next_BTL = self.naming(state_BD, x_BLD, near_BNL[:, H:])
         return Read(state_BD, again_BTL, next_BTL)
+
+    def _nearness(self, gap_BL: Tensor, elapsed_B: Tensor) -> Tensor:
+        """model.Nearness, seen from the last position (B, N, L)."""
+        by_age_BLN = F.embedding(self._age(gap_BL, elapsed_B), self.by_age_GN)
+        return by_age_BLN.transpose(1, 2) + self.near_NX[:, -gap_BL.shape[1] :]
 
     def _age(self, gap_BL: Tensor, elapsed_B: Tensor) -> Tensor:
         """How long ago each token was, in buckets; see attention.look_back."""
@@ -86,34 +102,49 @@ class Reader(nn.Module):
         return age_bucket(time_BL[:, -1:] - time_BL + elapsed_B1)
 
 
-class Whole(nn.Module):
-    """A block in which every token reads; what it may see of the others is a table."""
+def _fields(model: Model) -> tuple[Tensor, Tensor, Tensor]:
+    """Fewer tables than fields: how to find the row in each, where each begins, and all rows."""
+    vectors = dict(zip(FIELD_SIZES, (each.weight.detach() for each in model.fields), strict=True))
+    place_FP, offsets, rows = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 1).int(), [0], []
+    for table, (slow, fast) in enumerate(PAIRS):
+        place_FP[slow, table], place_FP[fast, table] = FIELD_SIZES[fast], 1
+        rows.append((vectors[slow][:, None] + vectors[fast]).flatten(0, 1))  # type: ignore[index]
+        offsets.append(offsets[-1] + len(rows[-1]))
+    place_FP[VALUE, -1] = 1
+    return place_FP, torch.tensor(offsets).int(), torch.cat([*rows, vectors[VALUE]])  # type: ignore[list-item]
 
-    qkv_YD: Tensor
-    bias_HXX: Tensor
+
+class Whole(nn.Module):
+    """A block in which every token reads; what it may see of the others is a table.
+
+    All heads of a token are rows that follow one another (M = L * H), so that nothing is moved.
+    """
+
+    compare_DZ: Tensor
+    take_ZD: Tensor
+    bias_MX: Tensor
 
     def __init__(self, block: Block, distance_XH: Tensor) -> None:
         super().__init__()
-        self.block = block
-        attention = block.attention
-        scale = 1 / sqrt(attention.query.weight.shape[0] / attention.heads)
-        parts = (attention.query.weight * scale, attention.key.weight, attention.value.weight)
-        self.register_buffer("qkv_YD", torch.cat(parts).detach())
+        self.block, self.heads = block, block.attention.heads
+        compare_DZ, take_ZD = _composed(block.attention)
+        self.register_buffer("compare_DZ", compare_DZ)
+        self.register_buffer("take_ZD", take_ZD)
         at_X = torch.arange(len(distance_XH))
         ago_XX = at_X[:, None] - at_X
         bias_XXH = F.embedding(ago_XX.clamp(min=0), distance_XH.detach())
-        bias_HXX = bias_XXH.permute(2, 0, 1).masked_fill(ago_XX < 0, NEVER)
-        self.register_buffer("bias_HXX", bias_HXX.contiguous())
+        bias_XXH = bias_XXH.masked_fill(ago_XX[..., None] < 0, UNSEEN)
+        self.register_buffer("bias_MX", bias_XXH.transpose(1, 2).flatten(0, 1).contiguous())
 
-    def forward(self, x_BLD: Tensor, unseen_BL: Tensor) -> Tensor:
+    def forward(self, x_BLD: Tensor, unseen_B1L: Tensor) -> Tensor:
         """A token that is padding reads the others, which are all alike: as good as itself."""
         L = x_BLD.shape[1]
-        qkv_BLY = F.linear(self.block.norm(x_BLD), self.qkv_YD)
-        qkv_3BHLE = qkv_BLY.unflatten(2, (3, self.block.attention.heads, -1)).permute(2, 0, 3, 1, 4)
-        logit_BHLL = qkv_3BHLE[0] @ qkv_3BHLE[1].transpose(2, 3)
-        logit_BHLL = logit_BHLL + (self.bias_HXX[:, :L, :L] + unseen_BL[:, None, None])
-        read_BHLE = logit_BHLL.softmax(-1) @ qkv_3BHLE[2]
-        x_BLD = x_BLD + self.block.attention.out(read_BHLE.transpose(1, 2).flatten(2))
+        norm_BLD = self.block.norm(x_BLD)
+        query_BMD = (norm_BLD @ self.compare_DZ).view(len(x_BLD), L * self.heads, -1)
+        logit_BML = query_BMD @ norm_BLD.transpose(1, 2)
+        logit_BML = logit_BML + (self.bias_MX[: L * self.heads, :L] + unseen_B1L)
+        read_BMD = logit_BML.softmax(-1) @ norm_BLD
+        x_BLD = x_BLD + read_BMD.view(len(x_BLD), L, -1) @ self.take_ZD
         return x_BLD + self.block.feed_forward(x_BLD)
 
 
@@ -127,17 +158,15 @@ class Last(nn.Module):
         super().__init__()
         self.block: Block = model.blocks[-1]  # type: ignore[assignment]
         self.norm, self.heads = model.norm, model.config.heads
-        compare_HDD, take_HDD = _composed(self.block.attention)
-        self.register_buffer("compare_DZ", compare_HDD.permute(1, 0, 2).flatten(1).contiguous())
-        self.register_buffer("take_ZD", take_HDD.flatten(0, 1).contiguous())
-        self.nearness = Nearness(model, slice(self.heads))
+        compare_DZ, take_ZD = _composed(self.block.attention)
+        self.register_buffer("compare_DZ", compare_DZ)
+        self.register_buffer("take_ZD", take_ZD)
 
-    def forward(self, asked_BD: Tensor, x_BLD: Tensor, age_BL: Tensor, unseen_BL: Tensor) -> Tensor:
+    def forward(self, asked_BD: Tensor, x_BLD: Tensor, bias_BHL: Tensor) -> Tensor:
         """The states of the last positions."""
         norm_BLD = self.block.norm(x_BLD)
         query_BHD = (self.block.norm(asked_BD) @ self.compare_DZ).unflatten(1, (self.heads, -1))
-        logit_BHL = query_BHD @ norm_BLD.transpose(1, 2)
-        logit_BHL = logit_BHL + (self.nearness(age_BL) + unseen_BL[:, None])
+        logit_BHL = query_BHD @ norm_BLD.transpose(1, 2) + bias_BHL
         read_BHD = logit_BHL.softmax(-1) @ norm_BLD
         state_BD = asked_BD + read_BHD.flatten(1) @ self.take_ZD
         return self.norm(state_BD + self.block.feed_forward(state_BD))
@@ -158,44 +187,23 @@ class Naming(nn.Module):
         compare_XDD = query_XDD.transpose(1, 2) @ key_XDD
         self.register_buffer("compare_DZ", compare_XDD.permute(1, 0, 2).flatten(1).contiguous())
         self.register_buffer("type_XTD", (type_XTD @ key_XDD).contiguous())
-        self.nearness = Nearness(model, slice(model.config.heads, None))
 
-    def forward(
-        self, state_BD: Tensor, x_BLD: Tensor, age_BL: Tensor, named_BL: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """See model.Model.naming_logit."""
+    def forward(self, state_BD: Tensor, x_BLD: Tensor, bias_BXL: Tensor) -> tuple[Tensor, Tensor]:
+        """See model.Model.naming_logit; of tokens that name nothing it says nothing."""
         query_BX1D = (state_BD @ self.compare_DZ).unflatten(1, (WAYS, 1, -1))
         query_BYD = (query_BX1D + self.type_XTD).flatten(1, 2)
         logit_BXTL = (query_BYD @ x_BLD.transpose(1, 2)).unflatten(1, (WAYS, -1))
-        logit_BXTL = (logit_BXTL + self.nearness(age_BL)[:, :, None]).clamp(max=MAX_NAMING)
-        logit_BXTL = torch.where(named_BL[:, None, None], logit_BXTL, NEVER)
+        logit_BXTL = (logit_BXTL + bias_BXL[:, :, None]).clamp(max=MAX_NAMING)
         return logit_BXTL[:, 0], logit_BXTL[:, 1]
 
 
-class Nearness(nn.Module):
-    """Some of the weights of model.Nearness, seen from the last position."""
-
-    by_place_NX: Tensor
-    by_age_GN: Tensor
-
-    def __init__(self, model: Model, part: slice) -> None:
-        super().__init__()
-        by_distance_XN = model.nearness.by_distance.weight.detach()[:, part]
-        self.register_buffer("by_place_NX", by_distance_XN.flip(0).T.contiguous())
-        self.register_buffer("by_age_GN", model.nearness.by_age.weight.detach()[:, part].clone())
-
-    def forward(self, age_BL: Tensor) -> Tensor:
-        """For each token (B, N, L)."""
-        by_age_BNL = F.embedding(age_BL, self.by_age_GN).transpose(1, 2)
-        return by_age_BNL + self.by_place_NX[:, -age_BL.shape[1] :]
-
-
 def _composed(attention: Attention) -> tuple[Tensor, Tensor]:
-    """Query and key in one matrix a head (H, D, D), and value and output in one (H, D, D)."""
+    """Query and key as one matrix (D, Z), value and output as one (Z, D); Z = H * D."""
     query_HED, key_HED, value_HED = (
         each.weight.detach().unflatten(0, (attention.heads, -1))
         for each in (attention.query, attention.key, attention.value)
     )
     out_HED = attention.out.weight.detach().T.unflatten(0, (attention.heads, -1))
     compare_HDD = query_HED.transpose(1, 2) @ key_HED / sqrt(query_HED.shape[1])
-    return compare_HDD, value_HED.transpose(1, 2) @ out_HED
+    take_HDD = value_HED.transpose(1, 2) @ out_HED
+    return compare_HDD.permute(1, 0, 2).flatten(1).contiguous(), take_HDD.flatten(0, 1)
