@@ -5,11 +5,10 @@ import gc
 import logging
 from collections.abc import Callable
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+import prometheus_client  # noqa: F401  # before feast, which would change its mode
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from mlflow.exceptions import MlflowException
-from prometheus_client import start_http_server  # before feast, which would change its mode
 
 from features.artefact import MODEL_NAME, ArtefactError
 from features.live import LiveFeatures
@@ -17,16 +16,17 @@ from serving.calls import Calls
 from serving.customers import Customers
 from serving.decider import Decider
 from serving.errors import UnavailableError
+from serving.health import OVERALL, Health
+from serving.listening import listen
 from serving.memory import Memory
-from serving.metrics import Metrics
+from serving.metrics import Metrics, serve
 from serving.models import Model, Registry
-from serving.port import StartError, hold, taken
+from serving.port import StartError, hold
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
 from serving.tracing import Tracing
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+HEALTH = "grpc.health.v1.Health"
 
 logger = logging.getLogger(__name__)
 
@@ -58,31 +58,18 @@ class Server:
     async def startup(self) -> None:
         """Opens the features, loads the champion, then listens; returns when calls are answered."""
         host, port = self._settings.host, self._settings.port
-        self._holder = None if self._shared else hold(host, port)
         self._close_metrics = self._show_metrics()
+        self._holder = None if self._shared else hold(host, port)
         live = await asyncio.to_thread(LiveFeatures, self._settings)
         self.memory = Memory(live, self._settings, self.metrics)
         self.memory.catalog = await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
         self.decider = Decider(self.memory, self._settings, self.metrics)
         self._registry = Registry(self._settings, self.memory.vocabulary)
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         await self.refresh()
         await self.memory.start()
         await self._start_answering()
-
-    def _listen(self) -> grpc.aio.Server:
-        """Takes calls from here on: nobody has waited in vain for what is still loading."""
-        host, port = self._settings.host, self._settings.port
-        if self._holder is not None:
-            port = self._holder.getsockname()[1]
-            self._holder.close()
-        server = grpc.aio.server(options=[("grpc.so_reuseport", int(self._shared))])
-        try:
-            self.port = server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as error:
-            raise taken(host, port) from error
-        return server
 
     def _show_metrics(self) -> Callable[[], None]:
         """Answers Prometheus; gives what ends that."""
@@ -90,35 +77,31 @@ class Server:
         if not port:
             return lambda: None
         try:
-            server, thread = start_http_server(port, host, self.metrics.registry)
+            return serve(host, port, self.metrics.registry)
         except OSError as error:
             text = f"cannot show metrics on {host}:{port}: {error}. Try another --metrics-port"
             raise StartError(text) from error
 
-        def close() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return close
-
     async def _start_answering(self) -> None:
-        self._grpc = self._listen()
+        """Only now does anybody connect: nobody waits for what is still loading."""
+        port = self._settings.port
+        if self._holder is not None:
+            port = self._holder.getsockname()[1]
+            self._holder.close()
+        self._grpc, self.port = listen(self._settings, port, shared=self._shared)
         calls = Calls(self.metrics, self._tracing)
         service = Service(self.memory, self.customers, self.decider, self._registry, calls)
         self._grpc.add_generic_rpc_handlers(service.handlers())
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        add_HealthServicer_to_server(self._health, self._grpc)
         names = [each.full_name for each in SERVICES]
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._grpc
-        )
-        for name in (health.OVERALL_HEALTH, *names):
+        reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._grpc)
+        for name in (OVERALL, *names):
             ready = name != PERSONALIZATION or self.decider.model is not None
-            await self._health.set(name, SERVING if ready else NOT_SERVING)
-        await self._grpc.start()
+            self._health.set(name, serving=ready)
         # What start-up made stays: leaving it out of collections removes pauses of milliseconds.
         gc.collect()
         gc.freeze()
+        await self._grpc.start()
 
     def describe(self) -> str:
         """One line: where it listens and what it answers with."""
@@ -168,7 +151,7 @@ class Server:
         if not catalog.axis.available_V.any():
             logger.warning("the catalog offers none of the model's items: %s", self._how_to_load)
         self.decider.use(model, catalog)
-        await self._health.set(PERSONALIZATION, SERVING)
+        self._health.set(PERSONALIZATION, serving=True)
 
     def stop(self) -> None:
         """Ends serve(), after the calls in flight."""
@@ -176,7 +159,7 @@ class Server:
 
     async def shutdown(self) -> None:
         """Reports NOT_SERVING, finishes the calls in flight, closes the log."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         await self._grpc.stop(self._settings.grace_s)
         await self.decider.close()
         await self.customers.close()

@@ -18,6 +18,7 @@ LEAST = {
     "processes": 0,
     "refresh_s": 0.01,
     "grace_s": 0,
+    "connection_age_s": 0.01,
     "log_share": 0,
     "max_records": 1,
     "read_ms": 1,
@@ -39,6 +40,9 @@ class ServingSettings(FeatureSettings):
     threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
+    connection_age_s: Annotated[
+        float, "after that a connection is closed, so that its client finds new servers"
+    ] = 300.0
     metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
     assumed_consent: Annotated[
         str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."

@@ -69,6 +69,7 @@ class Running:
         values = {"home": home, "port": 0} | at_leisure | trusting | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
         self._tracing = tracing
+        self._ended = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -92,15 +93,21 @@ class Running:
         """Applies what was left behind."""
         self._await(self.server.memory.sweep())
 
+    def shut_down(self) -> None:
+        """As on SIGTERM, once."""
+        if not self._ended:
+            self._ended = True
+            self._await(self.server.shutdown())
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Shuts down as on SIGTERM."""
+        """Shuts down."""
         self.channel.close()
-        self._await(self.server.shutdown())
+        self.shut_down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -1,0 +1,37 @@
+"""Listening: the gRPC server, and how long one connection to it may last."""
+
+import grpc
+
+from serving.port import taken
+from serving.settings import ServingSettings
+
+PING_S = 60  # a client that has vanished without a word is noticed after this, and PONG_S
+PONG_S = 20
+OFTEN_PING_S = 10  # of clients: more often is taken for abuse
+
+
+def listen(
+    settings: ServingSettings, port: int, *, shared: bool = False
+) -> tuple[grpc.aio.Server, int]:
+    """A server that is not started yet, and its port; raises StartError."""
+    server = grpc.aio.server(options=_options(settings, shared=shared))
+    try:
+        return server, server.add_insecure_port(f"{settings.host}:{port}")
+    except RuntimeError as error:
+        raise taken(settings.host, port) from error
+
+
+def _options(settings: ServingSettings, *, shared: bool) -> list[tuple[str, int]]:
+    """A request may have 4 MiB: gRPC's own limit, and more than the largest that is valid."""
+    options = {
+        # What one connection carries, one process answers: only new ones find new processes.
+        # gRPC varies the age by a tenth, so that not all come back at once.
+        "grpc.max_connection_age_ms": settings.connection_age_s * 1000,
+        "grpc.max_connection_age_grace_ms": settings.grace_s * 1000,
+        "grpc.keepalive_time_ms": PING_S * 1000,
+        "grpc.keepalive_timeout_ms": PONG_S * 1000,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.min_ping_interval_without_data_ms": OFTEN_PING_S * 1000,
+        "grpc.so_reuseport": int(shared),
+    }
+    return [(name, round(value)) for name, value in options.items()]
