@@ -36,8 +36,10 @@ demo: $(READY)
 	@$(BIN)/python -m benchmarks.walkthrough $(if $(DATA),--data $(DATA))
 
 bench: $(READY)
-	@test -f benchmarks/$(NAME).py || { echo "make bench NAME=<one of: demo features history>"; exit 2; }
-	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+	@test -f benchmarks/$(subst -,_,$(NAME)).py || { \
+		echo "make bench NAME=<one of: demo features history overload serving serving-peers>"; \
+		exit 2; }
+	@$(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 
 # Renews the versions that everything is installed and tested with.
 lock:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import IO, Any
 
-import grpc
 import numpy as np
 import uvloop
 
-from benchmarks.load import CALL, OK, Load, LoadError, arrivals
+from benchmarks.connections import Call, connect
+from benchmarks.load import CALL, Load, LoadError, arrivals
 
-CONNECT_TIMEOUT_S = 10.0
 SPIN_S = 0.002
 """uvloop's timers count whole milliseconds: for so long before a call is due the loop is polled
 instead. That keeps one core busy in an open loop of many calls, and the lag near 0.03 ms."""
@@ -44,11 +43,9 @@ def main() -> None:
 async def _drive(load: Load, process: int, answer: IO[bytes]) -> np.ndarray:
     """Connects, waits for the start, calls."""
     requests = _requests(load, process)
-    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(load.target, options) as channel:
-        await _connect(channel, load.target)
+    async with connect(load) as call:
         calls: list[tuple[float, float, float, int]] = []
-        send = _sender(channel.unary_unary(load.method), requests, load.deadline_ms, calls)
+        send = _sender(call, requests, load.deadline_ms, calls)
         gc.freeze()
         pickle.dump("ready", answer)
         answer.flush()
@@ -65,23 +62,12 @@ def _requests(load: Load, process: int) -> Iterator[bytes]:
     return itertools.islice(itertools.cycle(load.requests), process, None, load.processes)
 
 
-async def _connect(channel: grpc.aio.Channel, target: str) -> None:
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await channel.channel_ready()
-    except TimeoutError:
-        raise LoadError(f"no server at {target} within {CONNECT_TIMEOUT_S:g} s") from None
-
-
-def _sender(method: Any, requests: Iterator[bytes], deadline_ms: float, calls: list[Any]) -> Send:
+def _sender(call: Call, requests: Iterator[bytes], deadline_ms: float, calls: list[Any]) -> Send:
     timeout_s = deadline_ms / 1e3
 
     async def send(due_time: float) -> None:
-        sent_time, code = time.monotonic(), OK
-        try:
-            await method(next(requests), timeout=timeout_s)
-        except grpc.aio.AioRpcError as error:
-            code = error.code().value[0]
+        sent_time = time.monotonic()
+        code = await call(next(requests), timeout_s)
         calls.append((due_time, sent_time, time.monotonic(), code))
 
     return send

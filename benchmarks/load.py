@@ -1,4 +1,4 @@
-"""The load generator: calls one gRPC method over real sockets, from processes of its own.
+"""The load generator: calls one method over real sockets, from processes of its own.
 
 Closed loop (`callers`): so many callers, each waits for its answer before it calls again.
 Open loop (`rate`): when each call is due is fixed beforehand, whatever the server does. Latency
@@ -38,7 +38,7 @@ class LoadError(RuntimeError):
 class Load:
     """Which calls to make: either `callers` or `rate`, for either `seconds` or `calls`."""
 
-    target: str  # such as localhost:50051
+    target: str  # such as localhost:50051; http://localhost:8000 for HTTP
     method: str  # such as /interplay.v1.PersonalizationService/DecideInteraction
     requests: Sequence[bytes] | str
     """Serialised requests, sent round and round; or "module:function" for requests that must all
@@ -50,11 +50,20 @@ class Load:
     calls: int | None = None  # closed loop only
     warmup_s: float = 1.0  # called likewise before that, not counted
     deadline_ms: float = 1000.0  # of each call, from when it is sent
-    processes: int = 1  # each with a connection of its own
+    processes: int = 1
+    connections: int = 1  # gRPC: of each process, used in turn
     seed: int = 0  # of the Poisson arrivals
 
     def __post_init__(self) -> None:
-        for name in ("callers", "rate", "seconds", "calls", "deadline_ms", "processes"):
+        for name in (
+            "callers",
+            "rate",
+            "seconds",
+            "calls",
+            "deadline_ms",
+            "processes",
+            "connections",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name}={value}: must be more than 0")

@@ -48,11 +48,20 @@ class Figure:
         return self.value > self.goal if self.better == "above" else self.value >= self.goal
 
 
-def report(name: str, figures: Sequence[Figure], *, results: Path = RESULTS) -> int:
-    """Prints the table, writes `<name>.json`, gives the exit status: 1 if a goal falls short."""
+def report(
+    name: str,
+    figures: Sequence[Figure],
+    *,
+    details: Sequence[Figure] = (),
+    results: Path = RESULTS,
+) -> int:
+    """Prints the table, writes `<name>.json`, gives the exit status: 1 if a goal falls short.
+
+    `details` are written, not printed.
+    """
     Console().print(_table(name, figures))
     results.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_record(name, figures), indent=2, ensure_ascii=False)
+    text = json.dumps(_record(name, [*figures, *details]), indent=2, ensure_ascii=False)
     (results / f"{name}.json").write_text(text + "\n")
     return int(any(figure.met is False for figure in figures))
 

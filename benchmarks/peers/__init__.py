@@ -1,0 +1,1 @@
+"""Other model servers and ours, each put before the same ONNX model."""
