@@ -40,11 +40,11 @@ class NoModelError(ServingError):
 
 
 class QueueFullError(ServingError):
-    """More calls wait than may."""
+    """More calls wait than can be answered in time."""
 
     def __init__(self, waiting: int, *, retry_ms: int) -> None:
         """`retry_ms` is how long the calls that wait will take."""
-        text = f"{waiting} calls are waiting, which is the limit; try again in {retry_ms} ms"
+        text = f"{waiting} calls wait, more would be answered too late; try again in {retry_ms} ms"
         super().__init__(text)
         self.retry_ms = retry_ms
 

@@ -15,6 +15,7 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from features.privacy.consent import consent_of
+from serving.admission import Gate
 from serving.batcher import BatchError
 from serving.boundary import handler_of
 from serving.calls import Calls
@@ -74,6 +75,7 @@ class Service:
         self._customers = customers
         self._decider = decider
         self._registry = registry
+        self._gate = Gate()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What a grpc.aio server needs to answer every method that the .proto files declare."""
@@ -111,9 +113,10 @@ class Service:
         hint, catalog = hint_s(request), self._memory.catalog
         if hint is not None:
             deadline = min(deadline, asyncio.get_running_loop().time() + hint)
-        question = question_of(request, self._door(), catalog=catalog, deadline=deadline)
-        async with asyncio.timeout_at(deadline):
-            return decision_reply(await self._decider.decide(question), catalog)
+        with self._gate.passage(request.channel, deadline):
+            question = question_of(request, self._door(), catalog=catalog, deadline=deadline)
+            async with asyncio.timeout_at(deadline):
+                return decision_reply(await self._decider.decide(question), catalog)
 
     async def get_customer(
         self, request: customer_pb.GetCustomerRequest, deadline: float
