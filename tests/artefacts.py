@@ -187,6 +187,11 @@ def publish(home: Home, directory: Path) -> str:
     return str(version.version)
 
 
+def crown(home: Home, version: str) -> None:
+    """Moves the alias to a version that is registered."""
+    _registry(home).set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+
 def _registry(home: Home) -> MlflowClient:
     if not home.tracking.exists():
         home.path.mkdir(parents=True, exist_ok=True)
