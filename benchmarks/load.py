@@ -55,15 +55,8 @@ class Load:
     seed: int = 0  # of the Poisson arrivals
 
     def __post_init__(self) -> None:
-        for name in (
-            "callers",
-            "rate",
-            "seconds",
-            "calls",
-            "deadline_ms",
-            "processes",
-            "connections",
-        ):
+        numbers = ("callers", "rate", "seconds", "calls", "deadline_ms", "processes")
+        for name in (*numbers, "connections"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name}={value}: must be more than 0")
