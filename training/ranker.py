@@ -1,8 +1,8 @@
 """The graph that serves: from encoded histories to intents, and the best items of the catalog.
 
-Items are scored tile by tile, so that what is made of a tile stays in the processor's cache; the
-fresh items, which the model has not been trained on, are a tile of their own. The best K of each
-tile compete for the answer, which therefore is exact. See model.py for the probabilities.
+Items are scored tile by tile; the fresh items, which the model has not been trained on, are a tile
+of their own. The best K of each tile compete for the answer, which therefore is exact.
+See model.py for the probabilities.
 
 B customers  L tokens  F token fields  C context fields  D width  Z = D + 1: a vector, then a bias
 V items  N fresh items  E masks over V + N items  R item rows, the fresh ones after them
@@ -22,7 +22,7 @@ from training.attention import NEVER
 from training.model import Model
 from training.reading import Read, Reader
 
-TILE = 16384
+TILE = 1 << 20  # items; the exporter did not get through 16 tiles in 85 s on a busy machine
 UNAVAILABLE = -1.0  # below every probability
 
 
@@ -87,7 +87,7 @@ class Ranker(nn.Module):
         share_BT = intent_BU[:, :-1] / _sums(tiles, named, most_B1)
         # 3. The ranking: all types together, weighted.
         score_BK, item_BK = _top(
-            tiles, named, most_B1, weight_BT * share_BT, eligible_EV, mask_B, _count(k)
+            tiles, named, most_B1, weight_BT * share_BT, eligible_EV, mask_B, k
         )
         # 4. The joint probabilities of the items asked for.
         row_BK = item_BK.int() + FIRST_ITEM_ROW
@@ -163,7 +163,7 @@ def _top(
     weighted_BT: Tensor,
     eligible_EV: Tensor,
     mask_B: Tensor,
-    k: int,
+    k: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Scores and indexes of the best k items."""
     again_BL, next_BL = (
@@ -183,11 +183,12 @@ def _top(
         score_BI = _add(score_BI, each.start, *(by_token if each is tiles[-1] else by_all))
         eligible_BI = F.embedding(mask_B, eligible_EV[:, each.start : end])
         score_BI = torch.where(eligible_BI, score_BI, UNAVAILABLE)
-        score_BK, item_BK = score_BI.topk(torch.sym_min(k, score_BI.shape[1]), dim=1)
+        score_BK, item_BK = score_BI.topk(_count(k, score_BI.shape[1]), dim=1)
         scores.append(score_BK)
         items.append(item_BK + each.start)
-    score_BK, at_BK = torch.cat(scores, 1).topk(k, dim=1)
-    return score_BK, torch.cat(items, 1).gather(1, at_BK)
+    best_BC, item_BC = torch.cat(scores, 1), torch.cat(items, 1)
+    score_BK, at_BK = best_BC.topk(_count(k, best_BC.shape[1]), dim=1)
+    return score_BK, item_BC.gather(1, at_BK)
 
 
 def _add(score_BI: Tensor, start: int, row_BM: Tensor, named_BM: Tensor) -> Tensor:
@@ -207,7 +208,9 @@ def _joint_naming(named: Named, row_BK: Tensor) -> Tensor:
     return again_BKT + share_BKL @ named.next_BTL.transpose(1, 2)
 
 
-def _count(k: Tensor) -> int:
-    count = k.item()
+def _count(k: Tensor, most: int) -> int:
+    """min(k, most); read from a tensor, as the exporter reasons for minutes about many minima."""
+    count = k.clamp(max=most).item()
     torch._check(count >= 1)
+    torch._check(count <= most)
     return count  # type: ignore[return-value]  # k is an int64
