@@ -117,6 +117,8 @@ class Decider:
             scored = await self._scoring.ask(
                 Asked(model, catalog, question, history, asked_ns := time.time_ns()),
                 deadline=question.deadline,
+                lane=question.channel,
+                length=min(len(history) // RECORD_BYTES, model.scorer.contract.max_length),
             )
             if scored.batch_size:  # the model has run
                 part("queue", asked_ns, scored.began_ns)

@@ -19,8 +19,3 @@ def _cut(order: list[int], lengths: Sequence[int]) -> list[list[int]]:
     if saved <= EXTRA_RUN:
         return [order]
     return [*_cut(order[:at], lengths), *_cut(order[at:], lengths)]
-
-
-def padding(lengths: Sequence[int]) -> int:
-    """Records that are computed for nothing when all of these run together."""
-    return max(lengths) * len(lengths) - sum(lengths) if lengths else 0
