@@ -104,14 +104,15 @@ class Reader(nn.Module):
 
 def _fields(model: Model) -> tuple[Tensor, Tensor, Tensor]:
     """Fewer tables than fields: how to find the row in each, where each begins, and all rows."""
-    vectors = dict(zip(FIELD_SIZES, (each.weight.detach() for each in model.fields), strict=True))
+    weights: list[Tensor] = [each.weight for each in model.fields]  # type: ignore[misc]
+    vectors = {field: each.detach() for field, each in zip(FIELD_SIZES, weights, strict=True)}
     place_FP, offsets, rows = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 1).int(), [0], []
     for table, (slow, fast) in enumerate(PAIRS):
         place_FP[slow, table], place_FP[fast, table] = FIELD_SIZES[fast], 1
-        rows.append((vectors[slow][:, None] + vectors[fast]).flatten(0, 1))  # type: ignore[index]
+        rows.append((vectors[slow][:, None] + vectors[fast]).flatten(0, 1))
         offsets.append(offsets[-1] + len(rows[-1]))
     place_FP[VALUE, -1] = 1
-    return place_FP, torch.tensor(offsets).int(), torch.cat([*rows, vectors[VALUE]])  # type: ignore[list-item]
+    return place_FP, torch.tensor(offsets).int(), torch.cat([*rows, vectors[VALUE]])
 
 
 class Whole(nn.Module):
