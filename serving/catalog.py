@@ -1,11 +1,12 @@
 """The catalog in memory: the items, and where they stand on the item axis of a model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
+from features.log.contract import ItemChange
 from features.record import item_hash
 from serving.item_axis import ItemAxis
 from serving.masks import Masks
@@ -59,6 +60,13 @@ class Catalog:
             if self._items.pop(item_id, None) is not None:
                 self.by_hash.pop(item_hash(item_id), None)
                 self.axis.hide([item_id])
+
+    def learn(self, changes: Sequence[ItemChange]) -> None:
+        """Follows what the log says has changed, in its order."""
+        latest = {each.item_id: each.item for each in changes}
+        self.remove(item_id for item_id, item in latest.items() if item is None)
+        self.put(item for item in latest.values() if item is not None)
+        self.position = changes[-1].position
 
     def holds(self, item_id: str) -> bool:
         """Whether there is such an item."""

@@ -23,6 +23,7 @@ from serving.metrics import Metrics
 from serving.models import Model
 from serving.policy import Intents, Ranked
 from serving.question import Question
+from serving.scorer import Scorer
 from serving.scoring import Asked, Scored, now_tick, popular, score
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -88,7 +89,8 @@ class Decider:
     def use(self, model: Model, catalog: Catalog) -> None:
         """Answers with this model from now on; calls in flight end with theirs."""
         self.model, self._memory.catalog = model, catalog
-        model.scorer.on_run = self._metrics.ran
+        if isinstance(model.scorer, Scorer):
+            model.scorer.on_run = self._metrics.ran
         self._metrics.serves(model.version, model.scorer.provider)
 
     async def decide(self, question: Question) -> Decision:
@@ -129,13 +131,13 @@ class Decider:
             history, degradation = b"", Degradation.POPULARITY
         staleness_s = self._memory.staleness_s()
         self._metrics.decided(degradation.name, staleness_s)
-        tag(model_version=model.version, degradation=degradation.name)
+        tag(model_version=scored.version, degradation=degradation.name)
         return Decision(
             decision_id=decision_id,
             ranked=scored.ranked,
             intents=scored.intents,
-            model_version=model.version,
-            interactions_seen=min(len(history) // RECORD_BYTES, model.scorer.contract.max_length),
+            model_version=scored.version,
+            interactions_seen=min(len(history) // RECORD_BYTES, scored.max_length),
             newest_tick=_newest_tick(history),
             staleness_s=staleness_s,
             degradation=degradation,

@@ -177,10 +177,7 @@ class Memory:
         while changes := await self._in_log_thread(
             partial(self._live.changed_items, after=catalog.position, limit=limit)
         ):
-            latest = {each.item_id: each.item for each in changes}
-            catalog.remove(item_id for item_id, item in latest.items() if item is None)
-            catalog.put(item for item in latest.values() if item is not None)
-            catalog.position = changes[-1].position
+            catalog.learn(changes)
 
     def staleness_s(self) -> float:
         """How long the oldest logged interaction has been waiting to be applied."""

@@ -14,11 +14,15 @@ from features.artefact import (
     CHAMPION,
     MODEL_NAME,
     ArtefactError,
+    Contract,
     load_content,
+    load_items,
     load_popularity,
     read_contract,
+    verify,
 )
 from features.content import Content
+from features.encoding import ItemIndex
 from features.interaction import Violation, shown
 from features.settings import Home
 from features.vocabulary import Vocabulary
@@ -28,11 +32,20 @@ from serving.settings import ServingSettings
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """What must be known of a scorer where another process runs it."""
+
+    contract: Contract
+    items: ItemIndex
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A version that is verified, loaded and warm."""
+    """A version that is verified, loaded and warm, here or in another process."""
 
     version: str
-    scorer: Scorer
+    scorer: Scorer | Outline
     popularity: dict[str, list[int]]
     content: Content
 
@@ -85,6 +98,13 @@ class Registry:
         scorer = Scorer(directory, self._vocabulary, threads=self._settings.model_threads)
         scorer.warm_up(max_batch=self._settings.max_batch)
         return Model(version, scorer, load_popularity(directory), load_content(directory))
+
+    def outline(self, version: str, provider: str) -> Model:
+        """Verifies a version that another process runs; raises ArtefactError."""
+        directory = self._directory(self._version(version))
+        contract = verify(directory, self._vocabulary)
+        outline = Outline(contract, load_items(directory), provider)
+        return Model(version, outline, load_popularity(directory), load_content(directory))
 
     def describe(self, version: str) -> Registered:
         """One version; raises NotFoundError."""

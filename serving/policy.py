@@ -10,6 +10,7 @@ from itertools import chain, islice
 import numpy as np
 
 from features.vocabulary import SILENCE
+from serving.scorer import Scores
 
 Intents = tuple[tuple[str, float], ...]
 """Types with their probabilities, most probable first."""
@@ -26,26 +27,37 @@ class Ranked:
     intents: Intents
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best items of each customer one after the other, and what the model says of them."""
+
+    count_B: Sequence[int]
+    item_ids: Sequence[str]  # N
+    joint_NT: np.ndarray
+    intent_BU: np.ndarray
+
+
 def intents_of(intent_BU: np.ndarray, types: Sequence[str]) -> list[Intents]:
     """What kind of interaction comes next for each customer, silence included."""
     return _sorted((*types, SILENCE), intent_BU)
 
 
-def rank(
-    item_BK: np.ndarray,
-    joint_BKT: np.ndarray,
-    *,
-    open_BK: np.ndarray,
-    k_B: Sequence[int],
-    item_ids: ItemIds,
-    types: Sequence[str],
-) -> list[list[Ranked]]:
+def best(scores: Scores, *, open_BK: np.ndarray, k_B: Sequence[int], item_ids: ItemIds) -> Best:
     """For each customer the best `k` items that are open to them, in the model's order."""
     kept_BK = open_BK & (np.cumsum(open_BK, axis=1) <= np.array(k_B)[:, None])
-    joint_NT = joint_BKT[kept_BK]
-    scores, intents = joint_NT.sum(axis=1).tolist(), _sorted(types, joint_NT)
-    every = map(Ranked, item_ids(item_BK[kept_BK].tolist()), scores, intents)
-    return [list(islice(every, count)) for count in kept_BK.sum(axis=1).tolist()]
+    return Best(
+        kept_BK.sum(axis=1).tolist(),
+        item_ids(scores.item_BK[kept_BK].tolist()),
+        scores.joint_BKT[kept_BK],
+        scores.intent_BU,
+    )
+
+
+def rank(best: Best, types: Sequence[str]) -> list[list[Ranked]]:
+    """The items of each customer with their scores, and the types that come next with them."""
+    scores, intents = best.joint_NT.sum(axis=1).tolist(), _sorted(types, best.joint_NT)
+    every = map(Ranked, best.item_ids, scores, intents)
+    return [list(islice(every, count)) for count in best.count_B]
 
 
 def most_popular(

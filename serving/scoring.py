@@ -3,9 +3,10 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from serving.eligibility import Eligible, eligible_for
 from serving.item_axis import ItemAxis
 from serving.metrics import Metrics
 from serving.models import Model
-from serving.policy import Intents, Ranked, intents_of, most_popular, rank
+from serving.policy import Best, Intents, Ranked, best, intents_of, most_popular, rank
 from serving.question import Question
-from serving.scorer import Fresh, Scores
+from serving.scorer import Fresh, Scorer
 
 MAX_RUNS = 16  # of a batch that fails: enough to tell one culprit of 32 from the others
 
 logger = logging.getLogger(__name__)
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +39,50 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What one run of the model has found."""
+
+    best: Best
+    version: str  # of the model
+    max_length: int  # interactions of a customer that it reads at most
+    began_ns: int
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """What the model and the policy make of it."""
 
     ranked: list[Ranked]
     intents: Intents
+    version: str
+    max_length: int
     began_ns: int = 0  # the run of the model, and for how many
     batch_size: int = 0
     popular: bool = False  # whether the model could not run, and popularity alone decided
 
 
 def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
-    """One model run; where it fails, runs of ever fewer, so that only the culprits go without.
+    """Popularity decides for whom the model cannot run; raises if it can run for nobody."""
+    scored = in_runs(asked, lambda some: _run(some, metrics), most=len(asked))
+    return [one or popular_instead(each) for one, each in zip(scored, asked, strict=True)]
 
-    Raises what the model raised if it cannot run for anyone.
+
+def in_runs(
+    asked: Sequence[Asked], run: Callable[[Sequence[Asked]], Sequence[A]], *, most: int
+) -> list[A | None]:
+    """One run of the model for `most` of them; where it fails, runs of ever fewer.
+
+    So only the culprits go without: None. Raises what the model raised if there are no others.
     """
-    scored: dict[int, Scored] = {}
-    runs, waiting = 0, deque(_by_model(asked))
+    scored: dict[int, A] = {}
+    runs, waiting = 0, deque(_by_model(asked, most))
     failed: list[int] = []
     failure: Exception | None = None
     while waiting:
         positions, runs = waiting.popleft(), runs + 1
         try:
-            answers = _run([asked[at] for at in positions], metrics)
+            answers = run([asked[at] for at in positions])
             scored.update(zip(positions, answers, strict=True))
         except Exception as error:  # what fails for one must not fail for all
             failure = error
@@ -71,21 +95,28 @@ def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
         raise failure
     if failed:
         logger.warning("%d of %d questions cannot be scored: %s", len(failed), len(asked), failure)
-    scored |= {at: _popular_instead(asked[at]) for at in failed}
-    return [scored[at] for at in range(len(asked))]
+    return [scored.get(at) for at in range(len(asked))]
 
 
-def _by_model(asked: Sequence[Asked]) -> list[list[int]]:
-    """Positions of questions for one run; there are several runs only while models change."""
+def _by_model(asked: Sequence[Asked], most: int) -> list[list[int]]:
+    """Positions of questions for one run each; they differ in the model only while it changes."""
     groups: dict[tuple[int, int], list[int]] = {}
     for at, each in enumerate(asked):
         groups.setdefault((id(each.model), id(each.catalog)), []).append(at)
-    return list(groups.values())
+    return [each[at : at + most] for each in groups.values() for at in range(0, len(each), most)]
 
 
 def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:
+    found = find(asked, metrics=metrics)
+    with metrics.policy_s.time():
+        return tell(found, asked[0].model.scorer.contract.predicted_types)
+
+
+def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
+    """Runs the model once, for questions that are all put to the same one."""
     model, masks = asked[0].model, asked[0].catalog.masks
     scorer, questions = model.scorer, [each.question for each in asked]
+    assert isinstance(scorer, Scorer)  # an outline is for those who ask another process
     began_ns = time.time_ns()
     metrics.queue_s.observe((began_ns - min(each.asked_ns for each in asked)) / 1e9)
     eligible = eligible_for(questions, masks)
@@ -99,32 +130,29 @@ def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:
             fresh=Fresh(masks.axis.fresh, masks.axis.fresh_ND1),
             k=eligible.k,
         )
-    with metrics.policy_s.time():
-        types = scorer.contract.predicted_types
-        ranked = _rank(scores, questions, eligible, masks.axis, types)
-        intents = intents_of(scores.intent_BU, types)
-        return [Scored(*each, began_ns, len(asked)) for each in zip(ranked, intents, strict=True)]
+    open_BK = _open(questions, scores.item_BK, eligible, masks.axis)
+    k_B = [each.k for each in questions]
+    kept = best(scores, open_BK=open_BK, k_B=k_B, item_ids=masks.axis.item_ids)
+    return Found(kept, model.version, scorer.contract.max_length, began_ns, len(asked))
 
 
-def _rank(
-    scores: Scores,
-    questions: Sequence[Question],
-    eligible: Eligible,
-    axis: ItemAxis,
-    types: Sequence[str],
-) -> list[list[Ranked]]:
-    open_BK = eligible.eligible_EV[eligible.mask_B[:, None], scores.item_BK]
+def _open(
+    questions: Sequence[Question], item_BK: np.ndarray, eligible: Eligible, axis: ItemAxis
+) -> np.ndarray:
+    """Which of the ranked items may be offered."""
+    open_BK: np.ndarray = eligible.eligible_EV[eligible.mask_B[:, None], item_BK]
     for at, each in enumerate(questions):
         if each.excluded:
-            open_BK[at] &= ~np.isin(scores.item_BK[at], axis.places(each.excluded))
-    return rank(
-        scores.item_BK,
-        scores.joint_BKT,
-        open_BK=open_BK,
-        k_B=[each.k for each in questions],
-        item_ids=axis.item_ids,
-        types=types,
-    )
+            open_BK[at] &= ~np.isin(item_BK[at], axis.places(each.excluded))
+    return open_BK
+
+
+def tell(found: Found, types: Sequence[str]) -> list[Scored]:
+    """The same in words, for each question."""
+    best = found.best
+    run = found.version, found.max_length, found.began_ns, found.batch_size
+    each = zip(rank(best, types), intents_of(best.intent_BU, types), strict=True)
+    return [Scored(ranked, intents, *run) for ranked, intents in each]
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
@@ -137,10 +165,12 @@ def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
         excluded=masks.axis.places(question.excluded),
         k=question.k,
     )
-    return Scored(ranked, (), popular=True)
+    max_length = model.scorer.contract.max_length
+    return Scored(ranked, (), model.version, max_length, popular=True)
 
 
-def _popular_instead(asked: Asked) -> Scored:
+def popular_instead(asked: Asked) -> Scored:
+    """The same for a question that was to be put to the model."""
     return popular(asked.model, asked.catalog, asked.question)
 
 

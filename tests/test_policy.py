@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.policy import Ranked, intents_of, most_popular, rank
+from serving.policy import Ranked, best, intents_of, most_popular, rank
+from serving.scorer import Scores
 
 ITEM_BK = np.array([[2, 0, 3], [3, 1, 0]])
 JOINT_BKT = np.array(
@@ -22,14 +23,9 @@ def item_ids(places: Sequence[int]) -> list[str]:
 
 
 def ranked(open_BK: np.ndarray, *k_B: int) -> list[list[Ranked]]:
-    return rank(
-        ITEM_BK,
-        JOINT_BKT,
-        open_BK=open_BK,
-        k_B=k_B,
-        item_ids=item_ids,
-        types=("view", "purchase"),
-    )
+    scores = Scores(np.zeros((2, 3), np.float32), ITEM_BK, JOINT_BKT)
+    kept = best(scores, open_BK=open_BK, k_B=k_B, item_ids=item_ids)
+    return rank(kept, ("view", "purchase"))
 
 
 def names(open_BK: np.ndarray, *k_B: int) -> list[list[str]]:
