@@ -15,8 +15,9 @@ from features.online.store import NOTHING_KNOWN
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
 from features.settings import Home
-from serving.batcher import Batcher, BatchError, in_thread
+from serving.batcher import Batcher, BatchError, Run, in_thread
 from serving.catalog import Catalog
+from serving.engine_link import EngineLink
 from serving.errors import NoModelError
 from serving.memory import Memory
 from serving.metrics import Metrics
@@ -67,8 +68,15 @@ class _Remembered:
 class Decider:
     """Decides with the model in use, which may change at any time."""
 
-    def __init__(self, memory: Memory, settings: ServingSettings, metrics: Metrics) -> None:
-        """Starts without a model: see use()."""
+    def __init__(
+        self,
+        memory: Memory,
+        settings: ServingSettings,
+        metrics: Metrics,
+        engine: EngineLink | None = None,
+    ) -> None:
+        """Starts without a model: see use(). An engine, where there is one, runs it."""
+        self._engine = engine
         self._metrics, self._note_depth = metrics, metrics.depth_of("model")
         self.model: Model | None = None
         self._memory = memory
@@ -81,7 +89,7 @@ class Decider:
         )
         self._thread = ThreadPoolExecutor(1, "model")
         self._scoring: Batcher[Asked, Scored] = Batcher(
-            in_thread(self._thread, self._score),
+            in_thread(self._thread, self._score) if engine is None else self._score_by(engine),
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
         )
@@ -120,7 +128,7 @@ class Decider:
                 Asked(model, catalog, question, history, asked_ns := time.time_ns()),
                 deadline=question.deadline,
                 lane=question.channel,
-                length=min(len(history) // RECORD_BYTES, model.scorer.contract.max_length),
+                length=self._length(model, history),
             )
             if scored.batch_size:  # the model has run
                 part("queue", asked_ns, scored.began_ns)
@@ -144,9 +152,22 @@ class Decider:
             profiled=profiled,
         )
 
+    def _length(self, model: Model, history: bytes) -> int:
+        """By which questions run apart; an engine is told of all that wait at once."""
+        if self._engine is not None:
+            return 0
+        return min(len(history) // RECORD_BYTES, model.scorer.contract.max_length)
+
     def _score(self, asked: Sequence[Asked]) -> list[Scored]:
         self._note_depth(self._scoring.waiting)
         return score(asked, metrics=self._metrics)
+
+    def _score_by(self, engine: EngineLink) -> Run[Asked, Scored]:
+        async def run(asked: Sequence[Asked]) -> Sequence[Scored]:
+            self._note_depth(self._scoring.waiting)
+            return await engine.score(asked)
+
+        return run
 
     def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)

@@ -6,7 +6,7 @@ calls share one durable transaction, one apply and one read.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+async def _nobody() -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What was read of one customer."""
@@ -51,6 +54,8 @@ class Memory:
         self.vocabulary: Vocabulary = live.vocabulary
         self.max_records = settings.max_records
         self.catalog = Catalog(())
+        self.on_items: Callable[[], Awaitable[None]] = _nobody
+        """Told whenever items were written or deleted here."""
         self._live = live
         live.on_visible = metrics.visible_s.observe
         metrics.channels = self.vocabulary.channels
@@ -216,12 +221,14 @@ class Memory:
         """Writes checked items durably; they count from now on."""
         await self._in_log_thread(lambda: self._live.upsert_items(items))
         self.catalog.put(items)
+        await self.on_items()
         await self.apply()
 
     async def delete_items(self, item_ids: Sequence[str]) -> int:
         """Deletes items durably and gives how many there were; they count no more."""
         held = await self._in_log_thread(lambda: self._live.delete_items(item_ids))
         self.catalog.remove(held)
+        await self.on_items()
         await self.apply()
         return len(held)
 

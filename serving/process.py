@@ -4,11 +4,13 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from features.log.contract import LogError
 from features.vocabulary import VocabularyError
@@ -18,6 +20,16 @@ from serving.tracing import TracingError, tracing_of
 
 EXPECTED = (StartError, VocabularyError, LogError, TracingError, OSError)
 """What may keep a process from starting; the text is meant for whoever started it."""
+
+
+class Life(Protocol):
+    """What a process does from its beginning to its end."""
+
+    async def serve(self, announce: Callable[[str], None]) -> None:
+        """Runs until stop(); announces when it can be asked."""
+
+    def stop(self) -> None:
+        """Ends serve(), after what is in flight."""
 
 
 def quiet() -> None:
@@ -32,43 +44,76 @@ def quiet() -> None:
 
 def serve_alone(settings: ServingSettings) -> None:
     """Answers until SIGTERM or SIGINT."""
-    _run(settings, lambda line: print(line, flush=True), None)
+    _run(lambda: _server(settings), lambda line: print(line, flush=True), None)
 
 
-def serve_shared(settings: ServingSettings, words: Connection, lifeline: Connection) -> None:
+def serve_shared(
+    settings: ServingSettings,
+    words: Connection,
+    lifeline: Connection,
+    *,
+    engine: Path | None = None,
+) -> None:
     """Answers on a shared port until SIGTERM, or until the other end of the lifeline is closed.
 
     Says one thing: (True, the line that tells what serves) or (False, why nothing does).
     """
+    _live(lambda: _server(settings, shared=True, engine=engine), words, lifeline)
+
+
+def serve_engine(
+    listener: socket.socket, settings: ServingSettings, words: Connection, lifeline: Connection
+) -> None:
+    """Runs the model for whoever connects; for the rest like serve_shared()."""
+    _live(lambda: _engine(settings, listener), words, lifeline)
+
+
+def _live(make: Callable[[], Life], words: Connection, lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     quiet()
     if lifeline.poll():
         return
     try:
-        _run(settings, lambda line: words.send((True, line)), lifeline)
+        _run(make, lambda line: words.send((True, line)), lifeline)
     except EXPECTED as error:
         words.send((False, str(error)))
         sys.exit(1)
 
 
-def _run(
-    settings: ServingSettings, announce: Callable[[str], None], lifeline: Connection | None
-) -> None:
+def _server(settings: ServingSettings, *, shared: bool = False, engine: Path | None = None) -> Life:
     from serving.server import Server  # seconds of imports: not for --help, nor for a supervisor
 
+    return Server(settings, tracing_of(os.environ), shared=shared, engine=engine)
+
+
+def _engine(settings: ServingSettings, listener: socket.socket) -> Life:
+    from serving.engine import Engine  # likewise
+
+    return Engine(settings, listener)
+
+
+def _run(
+    make: Callable[[], Life], announce: Callable[[str], None], lifeline: Connection | None
+) -> None:
     # Of MLflow, which comes with the first look into its registry.
     warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        server = Server(settings, tracing_of(os.environ), shared=lifeline is not None)
-        loop.add_signal_handler(signal.SIGTERM, server.stop)
+        life = make()
+
+        def stop() -> None:
+            if lifeline is not None:
+                loop.remove_reader(lifeline.fileno())
+            life.stop()
+
+        loop.add_signal_handler(signal.SIGTERM, stop)
         if lifeline is None:
-            loop.add_signal_handler(signal.SIGINT, server.stop)
+            loop.add_signal_handler(signal.SIGINT, stop)
         else:
-            loop.add_reader(lifeline.fileno(), server.stop)
-        await server.serve(announce)
+            loop.add_reader(lifeline.fileno(), stop)  # which is so for ever, once it is
+        await life.serve(announce)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve())

@@ -4,17 +4,19 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import prometheus_client  # noqa: F401  # before feast, which would change its mode
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
-from mlflow.exceptions import MlflowException
 
-from features.artefact import MODEL_NAME, ArtefactError
+from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
 from serving.calls import Calls
+from serving.champion import Champion
 from serving.customers import Customers
 from serving.decider import Decider
+from serving.engine_link import EngineLink
 from serving.errors import UnavailableError
 from serving.health import OVERALL, Health
 from serving.listening import listen
@@ -35,18 +37,25 @@ class Server:
     """One process that answers."""
 
     def __init__(
-        self, settings: ServingSettings, tracing: Tracing | None = None, *, shared: bool = False
+        self,
+        settings: ServingSettings,
+        tracing: Tracing | None = None,
+        *,
+        shared: bool = False,
+        engine: Path | None = None,
     ) -> None:
-        """Does nothing yet: see serve(). Others may answer on a shared port; ends the tracing."""
+        """Does nothing yet: see serve(). Others may answer on a shared port; ends the tracing.
+
+        `engine` is the socket of the process that runs the model, if this one does not.
+        """
         self._tracing = tracing
+        self._engine = engine
         self._shared = shared
         self.port = 0  # known once started
         self.metrics = Metrics()
         self._settings = settings
         self._stop = asyncio.Event()
         self._how_to_load = f"run python -m features materialize --home {settings.home}"
-        self._refused: set[str] = set()  # versions that must not serve
-        self._trouble = ""  # what was last logged about the registry
 
     async def serve(self, announce: Callable[[str], None]) -> None:
         """Runs until stop(); announces in one line what answers and where."""
@@ -64,8 +73,10 @@ class Server:
         self.memory = Memory(live, self._settings, self.metrics)
         self.memory.catalog = await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
-        self.decider = Decider(self.memory, self._settings, self.metrics)
         self._registry = Registry(self._settings, self.memory.vocabulary)
+        self._champion = Champion(self._registry.champion, self._registry.load)
+        self._link = await self._connect()
+        self.decider = Decider(self.memory, self._settings, self.metrics, self._link)
         self._health = Health()
         await self.refresh()
         await self.memory.start()
@@ -81,6 +92,20 @@ class Server:
         except OSError as error:
             text = f"cannot show metrics on {host}:{port}: {error}. Try another --metrics-port"
             raise StartError(text) from error
+
+    async def _connect(self) -> EngineLink | None:
+        """To the engine, if there is one, once it can be asked. It says which model answers."""
+        if self._engine is None:
+            return None
+        link = EngineLink(self._engine, self.memory.vocabulary.predicted, self.metrics)
+        self._champion = Champion(
+            lambda: link.version or None,
+            lambda version: self._registry.outline(version, link.provider),
+        )
+        self.memory.on_items = link.renew
+        link.start()
+        await _either(link.greeted, self._stop)
+        return link
 
     async def _start_answering(self) -> None:
         """Only now does anybody connect: nobody waits for what is still loading."""
@@ -129,20 +154,13 @@ class Server:
             logger.error("the erasures cannot be read: %s", error)
 
     async def refresh(self) -> None:
-        """Takes a new champion into use; one that must not serve is refused once and for all."""
-        try:
-            version = await asyncio.to_thread(self._registry.champion)
-            serving = self.decider.model.version if self.decider.model else None
-            if version is None or version == serving or version in self._refused:
-                return
-            await self._use(await asyncio.to_thread(self._registry.load, version))
-        except ArtefactError as error:
-            self._refused.add(str(version))
-            logger.error("model %s is refused: %s", version, error)
-        except (MlflowException, OSError) as error:
-            if str(error) != self._trouble:
-                logger.error("the model registry cannot be read: %s", error)
-            self._trouble = str(error)
+        """Takes a new champion into use, or what an engine runs."""
+        serving, link = self.decider.model, self._link
+        if link is not None and serving is not None and link.provider != serving.scorer.provider:
+            serving = None  # a new engine may run the same model on something else
+        model = await self._champion.after(serving)
+        if model is not None:
+            await self._use(model)
 
     async def _use(self, model: Model) -> None:
         catalog = await self.memory.read_catalog(model.scorer.items, model.content)
@@ -164,7 +182,17 @@ class Server:
         await self.decider.close()
         await self.customers.close()
         await self.memory.close()
+        if self._link is not None:
+            await self._link.close()
         await asyncio.to_thread(self._close_metrics)
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         gc.unfreeze()
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Waits for one of them."""
+    waiting = [asyncio.ensure_future(each.wait()) for each in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()

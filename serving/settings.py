@@ -37,6 +37,7 @@ class ServingSettings(FeatureSettings):
     read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0
     sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
     processes: Annotated[int, "processes that share the port; 0 means one for each core"] = 1
+    engine: Annotated[bool, "one more process runs the model for all: for a GPU"] = False
     threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
@@ -68,8 +69,9 @@ class ServingSettings(FeatureSettings):
 
     @property
     def model_threads(self) -> int:
-        """How many threads one model run uses: together, the processes have one for each core."""
-        return self.threads or max(1, cores() // self.process_count)
+        """How many threads one model run uses: together, the runs have one for each core."""
+        running = 1 if self.engine else self.process_count
+        return self.threads or max(1, cores() // running)
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -10,11 +10,13 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,7 +25,7 @@ from typing import TypeVar
 
 from serving.metrics import forget, serve_all
 from serving.port import StartError, hold
-from serving.process import serve_shared
+from serving.process import serve_engine, serve_shared
 from serving.settings import ServingSettings
 
 MOST_FAILED_STARTS = 3  # in a row, of one place
@@ -68,6 +70,7 @@ class Supervisor:
         self._ready: set[Child] = set()
         self._children: set[Child] = set()
         self._announced = False
+        self._line = ""
         self._metrics: Path | None = None  # where the processes keep theirs
 
     async def run(self) -> None:
@@ -84,12 +87,26 @@ class Supervisor:
             await self._in_thread(self._start_template)
             # Its other end is in this process alone: closed, or gone with it, all of them end.
             theirs, ours = self._context.Pipe(duplex=False)
-            slots = [loop.create_task(self._keep(shared, theirs)) for _ in range(self._count)]
+            work = self._work(stack)
+            self._count = len(work)
+            slots = [loop.create_task(self._keep(each, shared, theirs)) for each in work]
             told = loop.create_task(self._stop.wait())
             await asyncio.wait([told, *slots], return_when=asyncio.FIRST_COMPLETED)
             self._stop.set()
             ours.close()
             await self._see_off(slots)
+
+    def _work(self, stack: ExitStack) -> list[Serve]:
+        """What each of the processes does."""
+        if not self._settings.engine:
+            return [self._serve] * self._count
+        # Listens as long as this process lives: who calls while no engine does waits for the next.
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "engine"
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen()
+        asking = partial(serve_shared, engine=path)
+        return [partial(serve_engine, listener), *[asking] * self._count]
 
     def _show_metrics(self, stack: ExitStack) -> None:
         host, port = self._settings.host, self._settings.metrics_port
@@ -110,11 +127,11 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         forkserver.ensure_running()
 
-    async def _keep(self, shared: ServingSettings, lifeline: Connection) -> None:
+    async def _keep(self, serve: Serve, shared: ServingSettings, lifeline: Connection) -> None:
         """One process after the other, until told to stop; raises StartError."""
         failed = 0
         while not self._stop.is_set():
-            child = await self._in_thread(lambda: self._start(shared, lifeline))
+            child = await self._in_thread(lambda: self._start(serve, shared, lifeline))
             why, status = await self._live(child)
             if self._stop.is_set():
                 return
@@ -125,9 +142,9 @@ class Supervisor:
                 raise StartError(f"{text}{why}")
             await self._pause(failed)
 
-    def _start(self, shared: ServingSettings, lifeline: Connection) -> Child:
+    def _start(self, serve: Serve, shared: ServingSettings, lifeline: Connection) -> Child:
         ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=self._serve, args=(shared, theirs, lifeline))
+        process = self._context.Process(target=serve, args=(shared, theirs, lifeline))
         try:
             process.start()
         except EOFError as error:
@@ -158,9 +175,10 @@ class Supervisor:
     def _announce(self, line: str, child: Child) -> None:
         """One line once all of them answer."""
         logger.info("process %d answers from now on", child.process.pid)
+        self._line = line or self._line  # an engine has none
         if len(self._ready) == self._count and not self._announced:
             self._announced = True
-            print(f"{line}, {self._count} processes", flush=True)
+            print(f"{self._line}, {self._count} processes", flush=True)
 
     async def _pause(self, failed: int) -> None:
         """Longer and longer after failed starts; none after a process that has served."""

@@ -1,0 +1,40 @@
+"""The champion: the version that ought to serve, looked for now and then."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from mlflow.exceptions import MlflowException
+
+from features.artefact import ArtefactError
+from serving.models import Model
+
+logger = logging.getLogger(__name__)
+
+
+class Champion:
+    """Refuses a version that must not serve once and for all."""
+
+    def __init__(self, find: Callable[[], str | None], load: Callable[[str], Model]) -> None:
+        """`find` and `load` block."""
+        self._find, self._load = find, load
+        self._refused = set[str]()
+        self._trouble = ""  # what was last logged about the registry
+
+    async def after(self, serving: Model | None) -> Model | None:
+        """The model to serve instead of this one; None where that is right, or nothing better."""
+        version = None
+        try:
+            version = await asyncio.to_thread(self._find)
+            right = serving.version if serving else None
+            if version is None or version == right or version in self._refused:
+                return None
+            return await asyncio.to_thread(self._load, version)
+        except ArtefactError as error:
+            self._refused.add(str(version))
+            logger.error("model %s is refused: %s", version, error)
+        except (MlflowException, OSError) as error:
+            if str(error) != self._trouble:
+                logger.error("the model registry cannot be read: %s", error)
+            self._trouble = str(error)
+        return None
