@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 from serving.errors import DeadlineError, QueueFullError
 from serving.lanes import Lanes
 from serving.pace import Pace
-from serving.padding import runs_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,6 @@ class Waiter(Generic[Q, A]):
     """A caller who waits."""
 
     question: Q
-    length: int
     deadline: float
     answer: asyncio.Future[A]
 
@@ -50,11 +48,9 @@ class Batcher(Generic[Q, A]):
         self._worker: asyncio.Task[None] | None = None
         self._pace = Pace(max_batch)
         self._end_time = 0.0  # when the running batch will probably end
-        self._failing = False  # whether the latest run failed
+        self._failing = False  # whether the latest batch failed
 
-    async def ask(
-        self, question: Q, *, deadline: float | None = None, lane: str = "", length: int = 0
-    ) -> A:
+    async def ask(self, question: Q, *, deadline: float | None = None, lane: str = "") -> A:
         """The answer; a caller who is cancelled leaves the queue at once.
 
         `deadline` is in the loop's time. Raises QueueFullError, DeadlineError or BatchError.
@@ -62,7 +58,7 @@ class Batcher(Generic[Q, A]):
         loop = asyncio.get_running_loop()
         until = math.inf if deadline is None else deadline
         self._admit(loop.time(), until, lane)
-        waiter: Waiter[Q, A] = Waiter(question, length, until, loop.create_future())
+        waiter: Waiter[Q, A] = Waiter(question, until, loop.create_future())
         self._waiting.put(lane, waiter)
         if self._worker is None:
             self._worker = loop.create_task(self._work(loop))
@@ -102,8 +98,7 @@ class Batcher(Generic[Q, A]):
             while self._waiting:
                 if batch := self._take(started := loop.time()):
                     self._end_time = started + self._pace.seconds(len(batch), started)
-                    for places in runs_of([waiter.length for waiter in batch]):
-                        await self._answer([batch[at] for at in places])
+                    await self._answer(batch)
                     self._pace.learn(len(batch), (now := loop.time()) - started, now)
         finally:
             self._worker = None
@@ -121,20 +116,20 @@ class Batcher(Generic[Q, A]):
             waiter.answer.set_exception(DeadlineError("the answer would come too late"))
         return batch
 
-    async def _answer(self, run: Sequence[Waiter[Q, A]]) -> None:
+    async def _answer(self, batch: Sequence[Waiter[Q, A]]) -> None:
         try:
-            answers = await self._run([waiter.question for waiter in run])
-            for waiter, answer in zip(run, answers, strict=True):
+            answers = await self._run([waiter.question for waiter in batch])
+            for waiter, answer in zip(batch, answers, strict=True):
                 if not waiter.answer.done():
                     waiter.answer.set_result(answer)
             self._failing = False
-        except Exception as error:  # the next run must be, and every waiter be told
-            if not self._failing:  # one line for an outage, not one for each run
-                logger.exception("a batch of %d failed", len(run))
+        except Exception as error:  # the next batch must run, and every waiter be told
+            if not self._failing:  # one line for an outage, not one for each batch
+                logger.exception("a batch of %d failed", len(batch))
             self._failing = True
-            for waiter in run:
+            for waiter in batch:
                 if not waiter.answer.done():
-                    failure = BatchError(f"a batch of {len(run)} failed: {error!r}")
+                    failure = BatchError(f"a batch of {len(batch)} failed: {error!r}")
                     failure.__cause__ = error
                     waiter.answer.set_exception(failure)
 

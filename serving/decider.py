@@ -1,24 +1,26 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from features.interaction import Purpose
 from features.measures.customers import Measures
 from features.measures.decision_log import DecisionLog, Sample
-from features.online.store import NOTHING_KNOWN
+from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
 from features.settings import Home
-from serving.batcher import Batcher, BatchError, Run, in_thread
+from serving.batcher import Batcher, Run, in_thread
 from serving.catalog import Catalog
 from serving.engine_link import EngineLink
-from serving.errors import NoModelError
+from serving.errors import NoModelError, UnavailableError
 from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.models import Model
@@ -31,6 +33,8 @@ from serving.tracing import part, tag
 
 PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
 
+logger = logging.getLogger(__name__)
+
 
 class Degradation(Enum):
     """How much of its way an answer could go."""
@@ -39,6 +43,9 @@ class Degradation(Enum):
     WITHOUT_FEATURES = 2
     POPULARITY = 3
     INCOMPLETE_FEATURES = 4
+
+
+WHOLE, INCOMPLETE = Degradation.NONE, Degradation.INCOMPLETE_FEATURES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,15 @@ class _Remembered:
     degradation: Degradation
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A decision, and when its batch began to be read, and had been."""
+
+    decision: Decision
+    scored: Scored
+    read_ns: tuple[int, int]  # time.time_ns()
+
+
 class Decider:
     """Decides with the model in use, which may change at any time."""
 
@@ -77,8 +93,9 @@ class Decider:
     ) -> None:
         """Starts without a model: see use(). An engine, where there is one, runs it."""
         self._engine = engine
-        self._metrics, self._note_depth = metrics, metrics.depth_of("model")
+        self._metrics, self._note_depth = metrics, metrics.depth_of("decisions")
         self.model: Model | None = None
+        self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
         self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
@@ -88,10 +105,13 @@ class Decider:
             share=settings.log_share,
         )
         self._thread = ThreadPoolExecutor(1, "model")
-        self._scoring: Batcher[Asked, Scored] = Batcher(
-            in_thread(self._thread, self._score) if engine is None else self._score_by(engine),
-            max_batch=settings.max_batch,
-            max_queue=settings.max_queue,
+        self._score: Run[Asked, Scored] = (
+            in_thread(self._thread, partial(score, metrics=metrics))
+            if engine is None
+            else engine.score
+        )
+        self._batcher: Batcher[Question, _Answer] = Batcher(
+            self._answer_all, max_batch=settings.max_batch, max_queue=settings.max_queue
         )
 
     def use(self, model: Model, catalog: Catalog) -> None:
@@ -105,41 +125,63 @@ class Decider:
         """The decision, degraded where it must be and labelled so."""
         if self.model is None:
             raise NoModelError(f"no model serves; {self.how_to_train}")
+        if question.interactions:
+            await self._memory.log(question.interactions, deadline=question.deadline)
+            await self._memory.apply(within_s=self._memory.read_s)
+        asked_ns = time.time_ns()
+        answer = await self._batcher.ask(
+            question, deadline=question.deadline, lane=question.channel
+        )
+        decision, scored = answer.decision, answer.scored
+        part("queue", asked_ns, answer.read_ns[0])
+        part("features", *answer.read_ns)
+        if scored.batch_size:  # the model has run
+            part("model", scored.began_ns, batch_size=scored.batch_size)
+        self._metrics.decided(decision.degradation.name, decision.staleness_s)
+        tag(model_version=decision.model_version, degradation=decision.degradation.name)
+        return decision
+
+    async def _answer_all(self, questions: Sequence[Question]) -> list[_Answer]:
+        """One read and one call of the model for all of them."""
+        assert self.model is not None  # or nobody would have come so far
         model, catalog = self.model, self._memory.catalog
+        self._note_depth(self._batcher.waiting)
         began_ns = time.time_ns()
-        remembered = await self._remember(question)
-        part("features", began_ns)
-        degradation, profiled = remembered.degradation, self._allows(remembered, PERSONALIZATION)
-        history = remembered.history if profiled else b""
-        decision_id = uuid.uuid4().hex
-        if degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
-            staleness_s = self._memory.staleness_s()
-            self._log.offer(
-                Sample(
-                    decision_id,
-                    question.customer_key,
-                    now_tick(),
-                    staleness_s,
-                    remembered.history,
-                )
-            )
+        remembered = await self._remember(questions)
+        asked = [
+            Asked(model, catalog, question, self._counting(each), began_ns)
+            for question, each in zip(questions, remembered, strict=True)
+        ]
+        read_ns = began_ns, time.time_ns()
         try:
-            scored = await self._scoring.ask(
-                Asked(model, catalog, question, history, asked_ns := time.time_ns()),
-                deadline=question.deadline,
-                lane=question.channel,
-                length=self._length(model, history),
-            )
-            if scored.batch_size:  # the model has run
-                part("queue", asked_ns, scored.began_ns)
-                part("model", scored.began_ns, batch_size=scored.batch_size)
-        except BatchError:
-            scored = popular(model, catalog, question)
+            scored = await self._score(asked)
+            self._failing = False
+        except Exception as error:  # whatever it is, whoever waits gets an answer
+            if not self._failing:  # one line for an outage, not one for each batch
+                logger.warning("the model cannot be asked; popularity answers: %r", error)
+            self._failing = True
+            scored = [popular(model, catalog, question) for question in questions]
+        found = zip(questions, remembered, asked, scored, strict=True)
+        return [
+            _Answer(self._decision(question, known, each.history, result), result, read_ns)
+            for question, known, each, result in found
+        ]
+
+    def _counting(self, remembered: _Remembered) -> bytes:
+        """The history, as far as the customer allows that it counts."""
+        return remembered.history if self._allows(remembered, PERSONALIZATION) else b""
+
+    def _decision(
+        self, question: Question, remembered: _Remembered, history: bytes, scored: Scored
+    ) -> Decision:
+        decision_id, staleness_s = uuid.uuid4().hex, self._memory.staleness_s()
         if scored.popular:
             history, degradation = b"", Degradation.POPULARITY
-        staleness_s = self._memory.staleness_s()
-        self._metrics.decided(degradation.name, staleness_s)
-        tag(model_version=scored.version, degradation=degradation.name)
+        else:
+            degradation = remembered.degradation
+        if remembered.degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
+            key, held = question.customer_key, remembered.history
+            self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
         return Decision(
             decision_id=decision_id,
             ranked=scored.ranked,
@@ -149,50 +191,36 @@ class Decider:
             newest_tick=_newest_tick(history),
             staleness_s=staleness_s,
             degradation=degradation,
-            profiled=profiled,
+            profiled=self._allows(remembered, PERSONALIZATION),
         )
-
-    def _length(self, model: Model, history: bytes) -> int:
-        """By which questions run apart; an engine is told of all that wait at once."""
-        if self._engine is not None:
-            return 0
-        return min(len(history) // RECORD_BYTES, model.scorer.contract.max_length)
-
-    def _score(self, asked: Sequence[Asked]) -> list[Scored]:
-        self._note_depth(self._scoring.waiting)
-        return score(asked, metrics=self._metrics)
-
-    def _score_by(self, engine: EngineLink) -> Run[Asked, Scored]:
-        async def run(asked: Sequence[Asked]) -> Sequence[Scored]:
-            self._note_depth(self._scoring.waiting)
-            return await engine.score(asked)
-
-        return run
 
     def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)
 
-    async def _remember(self, question: Question) -> _Remembered:
-        """Records what came along, then reads; what came along counts in any case."""
-        memory, vocabulary = self._memory, self._memory.vocabulary
-        if question.interactions:
-            await memory.log(question.interactions, deadline=question.deadline)
-            await memory.apply(within_s=memory.read_s)
-        own = b"".join(pack(each, vocabulary) for each in question.interactions)
-        said = b"".join(consent_records(each, vocabulary) for each in question.interactions)
+    async def _remember(self, questions: Sequence[Question]) -> list[_Remembered]:
+        """What is known of the customers; what came along with a question counts in any case."""
         try:
-            seen = await memory.read(question.customer_key, deadline=question.deadline)
-            known = seen.known
-            degradation = Degradation.NONE if seen.whole else Degradation.INCOMPLETE_FEATURES
-        except BatchError:
-            known, degradation = NOTHING_KNOWN, Degradation.WITHOUT_FEATURES
-        history = merge(known.history, own, max_records=memory.max_records)
-        consent = merge(known.consent, said, max_records=MAX_CONSENT_RECORDS)
-        return _Remembered(history, consent_of(consent, vocabulary), degradation)
+            found = await self._memory.read_all([each.customer_key for each in questions])
+        except UnavailableError:
+            nothing = Degradation.WITHOUT_FEATURES
+            return [self._with_own(each, NOTHING_KNOWN, nothing) for each in questions]
+        return [
+            self._with_own(each, seen.known, WHOLE if seen.whole else INCOMPLETE)
+            for each, seen in zip(questions, found, strict=True)
+        ]
+
+    def _with_own(self, question: Question, known: Known, degradation: Degradation) -> _Remembered:
+        vocabulary, history, said = self._memory.vocabulary, known.history, known.consent
+        if own := question.interactions:
+            packed = b"".join(pack(each, vocabulary) for each in own)
+            history = merge(history, packed, max_records=self._memory.max_records)
+            consents = b"".join(consent_records(each, vocabulary) for each in own)
+            said = merge(said, consents, max_records=MAX_CONSENT_RECORDS)
+        return _Remembered(history, consent_of(said, vocabulary), degradation)
 
     async def close(self) -> None:
         """Finishes what waits."""
-        await self._scoring.drain()
+        await self._batcher.drain()
         self._thread.shutdown()
         await asyncio.to_thread(self._log.close)
 

@@ -136,8 +136,15 @@ class Memory:
         except TimeoutError as error:
             raise BatchError(f"no answer within {self._read_s * 1000:g} ms") from error
 
+    async def read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
+        """What is known of customers, in one read; raises UnavailableError, also for slowness."""
+        try:
+            async with asyncio.timeout(self._read_s):
+                return await self._in_features_thread(lambda: self._read_all(customer_keys))
+        except TimeoutError as error:
+            raise UnavailableError("the online store is slow: try again") from error
+
     def _read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
-        self._note_depth(self._read.waiting)
         with self._features_s.time():
             reading = self._live.read(customer_keys)
         return [Seen(known, reading.whole) for known in reading.customers]

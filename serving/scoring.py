@@ -3,19 +3,20 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 
-from features.record import TICKS_PER_SECOND
+from features.record import RECORD_BYTES, TICKS_PER_SECOND
 from serving.catalog import Catalog
 from serving.eligibility import Eligible, eligible_for
 from serving.item_axis import ItemAxis
 from serving.metrics import Metrics
 from serving.models import Model
+from serving.padding import runs_of
 from serving.policy import Best, Intents, Ranked, best, intents_of, most_popular, rank
 from serving.question import Question
 from serving.scorer import Fresh, Scorer
@@ -71,12 +72,12 @@ def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
 def in_runs(
     asked: Sequence[Asked], run: Callable[[Sequence[Asked]], Sequence[A]], *, most: int
 ) -> list[A | None]:
-    """One run of the model for `most` of them; where it fails, runs of ever fewer.
+    """A run of the model for up to `most` of similar length; where it fails, runs of ever fewer.
 
     So only the culprits go without: None. Raises what the model raised if there are no others.
     """
     scored: dict[int, A] = {}
-    runs, waiting = 0, deque(_by_model(asked, most))
+    runs, waiting = 0, deque(_runs(asked, most))
     failed: list[int] = []
     failure: Exception | None = None
     while waiting:
@@ -98,12 +99,17 @@ def in_runs(
     return [scored.get(at) for at in range(len(asked))]
 
 
-def _by_model(asked: Sequence[Asked], most: int) -> list[list[int]]:
-    """Positions of questions for one run each; they differ in the model only while it changes."""
-    groups: dict[tuple[int, int], list[int]] = {}
+def _runs(asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
+    """Positions of questions for one run each: of one model, and of similar length."""
+    groups: dict[tuple[int, int], list[int]] = {}  # several only while the model changes
     for at, each in enumerate(asked):
         groups.setdefault((id(each.model), id(each.catalog)), []).append(at)
-    return [each[at : at + most] for each in groups.values() for at in range(0, len(each), most)]
+    for group in groups.values():
+        longest = asked[group[0]].model.scorer.contract.max_length
+        lengths = [min(len(asked[at].history) // RECORD_BYTES, longest) for at in group]
+        for places in runs_of(lengths):
+            run = [group[place] for place in places]
+            yield from (run[at : at + most] for at in range(0, len(run), most))
 
 
 def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:

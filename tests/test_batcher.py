@@ -244,17 +244,3 @@ def test_a_flood_in_one_lane_does_not_keep_another_waiting() -> None:
         await batcher.drain()
 
     asyncio.run(scenario())
-
-
-def test_short_and_long_questions_of_a_batch_run_apart() -> None:
-    async def scenario() -> None:
-        worker = Worker()
-        batcher = Batcher(worker.double, max_batch=6, max_queue=9)
-        lengths = (1, 100, 2, 99, 1, 3)
-        asked = [asyncio.create_task(batcher.ask(n, length=n)) for n in lengths]
-        for _ in range(2):
-            worker.released.release()
-        assert await asyncio.gather(*asked) == [2, 200, 4, 198, 2, 6]
-        assert worker.batches == [[1, 1, 2, 3], [99, 100]]
-
-    asyncio.run(scenario())
