@@ -1,14 +1,11 @@
 """The supervisor: one line, one port, a dead process replaced, and none left at the end."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -19,50 +16,8 @@ from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
 from serving.settings import ServingSettings, cores
+from tests.programs import ANSWERS, program
 from tests.running import viewed
-
-ANSWERS = re.compile(r"process (\d+) answers from now on")
-
-
-class Program:
-    """A supervisor, and what it and its processes print, as long as one of them lives."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-
-    def line(self, pattern: str | re.Pattern[str]) -> re.Match[str]:
-        """The next line that matches; fails at the end of all processes."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"no {pattern} before the end")
-
-    def rest(self) -> str:
-        """What is printed until the last of the processes has ended."""
-        assert self.process.stdout is not None
-        return self.process.stdout.read()
-
-    def pids(self) -> list[int]:
-        """The two processes, once they answer."""
-        return sorted(int(self.line(ANSWERS)[1]) for _ in range(2))
-
-
-@contextmanager
-def program(*arguments: str) -> Iterator[Program]:
-    """Starts a program of two processes in a session of its own, which is gone in the end."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield Program(process)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_one_line_tells_that_all_answer_and_a_signal_ends_them_all() -> None:
