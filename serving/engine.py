@@ -19,6 +19,7 @@ from features.vocabulary import Vocabulary, load_vocabulary
 from serving.batcher import Batcher, BatchError, in_thread
 from serving.catalog import Catalog
 from serving.champion import Champion
+from serving.device import provider_of
 from serving.engine_messages import (
     Kind,
     MessageError,
@@ -72,6 +73,7 @@ class Engine:
 
     async def startup(self) -> None:
         """Loads the champion, if there is one; returns when it can be asked."""
+        provider_of(self._settings.device)  # or says at once what it lacks
         vocabulary: Vocabulary = await asyncio.to_thread(load_vocabulary, self._settings.vocabulary)
         self._log: Log = await self._in_log_thread(partial(open_log, self._settings))
         registry = Registry(self._settings, vocabulary)

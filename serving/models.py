@@ -95,7 +95,8 @@ class Registry:
     def load(self, version: str) -> Model:
         """Verifies, loads and warms up a version; raises ArtefactError."""
         directory = self._directory(self._version(version))
-        scorer = Scorer(directory, self._vocabulary, threads=self._settings.model_threads)
+        threads, device = self._settings.model_threads, self._settings.device
+        scorer = Scorer(directory, self._vocabulary, threads=threads, device=device)
         scorer.warm_up(max_batch=self._settings.max_batch)
         return Model(version, scorer, load_popularity(directory), load_content(directory))
 

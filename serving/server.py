@@ -16,6 +16,7 @@ from serving.calls import Calls
 from serving.champion import Champion
 from serving.customers import Customers
 from serving.decider import Decider
+from serving.device import provider_of
 from serving.engine_link import EngineLink
 from serving.errors import UnavailableError
 from serving.health import OVERALL, Health
@@ -66,6 +67,8 @@ class Server:
 
     async def startup(self) -> None:
         """Opens the features, loads the champion, then listens; returns when calls are answered."""
+        if self._engine is None:
+            provider_of(self._settings.device)  # or says at once what it lacks
         host, port = self._settings.host, self._settings.port
         self._close_metrics = self._show_metrics()
         self._holder = None if self._shared else hold(host, port)

@@ -24,6 +24,7 @@ LEAST = {
     "read_ms": 1,
     "sweep_s": 0.01,
 }
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class ServingSettings(FeatureSettings):
     sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
     processes: Annotated[int, "processes that share the port; 0 means one for each core"] = 1
     engine: Annotated[bool, "one more process runs the model for all: for a GPU"] = False
+    device: Annotated[str, "what runs the model: auto (CUDA where it works), cpu, cuda"] = "auto"
     threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
     grace_s: Annotated[float, "how long calls in flight may take at shutdown"] = 10.0
@@ -55,6 +57,8 @@ class ServingSettings(FeatureSettings):
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device is {self.device}: must be one of {', '.join(DEVICES)}")
         parse_purposes(self.assumed_consent)
 
     @property
