@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from features.artefact import INPUTS, ArtefactError, Contract, load_items, no_fresh, verify
+from features.artefact import ArtefactError, Contract, load_items, no_fresh, verify
 from features.encoding import FreshIndex, ItemIndex, encode
 from features.record import RECORD_BYTES
 from features.vocabulary import Vocabulary
 from serving.golden import read_golden
 from serving.item_axis import LEAST_ROOM
 from serving.opening import open_model
+
+Feeds = dict[str, np.ndarray]
+"""Inputs of the graph by name; see features.artefact.INPUTS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,9 @@ class Scorer:
         self.on_run: Callable[[np.ndarray], None] = lambda tokens_BLF: None  # told what is read
         self.channel_code = vocabulary.channel_code
         fresh_ND1 = read_golden(directory / "golden.npz")["fresh_ND1"]
-        self._no_fresh = Fresh(ItemIndex(()), no_fresh(fresh_ND1.shape[1]))
+        self.no_fresh = Fresh(ItemIndex(()), no_fresh(fresh_ND1.shape[1]))
         self._no_fresh_yet = Fresh(
-            ItemIndex(()), np.repeat(self._no_fresh.vectors_ND1, LEAST_ROOM, axis=0)
+            ItemIndex(()), np.repeat(self.no_fresh.vectors_ND1, LEAST_ROOM, axis=0)
         )
         self._weight_1T = np.ones((1, len(self.contract.predicted_types)), np.float32)
 
@@ -79,7 +82,21 @@ class Scorer:
         items; without `fresh` it may have none.
         """
         if fresh is None:
-            fresh, eligible_EV = self._no_fresh, self._widened(eligible_EV)
+            fresh, eligible_EV = self.no_fresh, self._widened(eligible_EV)
+        feeds = self.encoded(histories, channels, now_ticks, fresh=fresh)
+        self.on_run(feeds["tokens_BLF"])
+        feeds |= {"eligible_EV": eligible_EV, "mask_B": mask_B, "k": np.array(k, np.int64)}
+        return self.run(feeds)
+
+    def encoded(
+        self,
+        histories: Sequence[bytes],
+        channels: Sequence[int],
+        now_ticks: np.ndarray,
+        *,
+        fresh: Fresh,
+    ) -> Feeds:
+        """What of the graph's inputs tells of the customers, and of fresh items."""
         tokens_BLF, context_BC = encode(
             histories,
             channels,
@@ -88,10 +105,12 @@ class Scorer:
             max_length=self.contract.max_length,
             fresh=fresh.items,
         )
-        self.on_run(tokens_BLF)
-        weight_BT = np.repeat(self._weight_1T, len(histories), axis=0)
-        feeds = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh.vectors_ND1)
-        return self.run(dict(zip(INPUTS, (*feeds, np.array(k, np.int64)), strict=True)))
+        return {
+            "tokens_BLF": tokens_BLF,
+            "context_BC": context_BC,
+            "weight_BT": np.repeat(self._weight_1T, len(histories), axis=0),
+            "fresh_ND1": fresh.vectors_ND1,
+        }
 
     def _widened(self, eligible_EV: np.ndarray) -> np.ndarray:
         """With a column for the row that stands for no fresh item."""
