@@ -53,6 +53,7 @@ class Load:
     processes: int = 1
     connections: int = 1  # gRPC: of each process, used in turn
     seed: int = 0  # of the Poisson arrivals
+    exact: bool = True  # else up to 1 ms late, and no core is kept busy with looking at the clock
 
     def __post_init__(self) -> None:
         numbers = ("callers", "rate", "seconds", "calls", "deadline_ms", "processes")
