@@ -4,12 +4,15 @@ V items      R item rows, V after the special ones      F followers kept of an i
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from features.encoding import FIRST_ITEM_ROW, ItemIndex
 from features.record import unpack
-from training.sequences import Sequences
+
+if TYPE_CHECKING:  # a model can do without what reads sequences
+    from training.sequences import Sequences
 
 MOST_FOLLOWERS = 16
 PRIOR = 2.0  # steps to nowhere that each item is given: few steps tell little
@@ -40,7 +43,7 @@ def item_indices(hashes: np.ndarray, items: ItemIndex) -> np.ndarray:
     return items.rows(hashes).astype(np.int64) - FIRST_ITEM_ROW
 
 
-def add_steps(steps: Steps, sequences: Sequences, items: ItemIndex) -> Steps:
+def add_steps(steps: Steps, sequences: "Sequences", items: ItemIndex) -> Steps:
     """With the steps of these customers from each item to the next."""
     item_N = item_indices(unpack(sequences.records).item, items)
     customer_N = np.repeat(np.arange(len(sequences.sizes)), sequences.sizes)
