@@ -21,7 +21,7 @@ def main(**values: Any) -> None:
         raise click.UsageError(str(error)) from error
     quiet()
     try:
-        if settings.process_count == 1 and not settings.engine:
+        if settings.process_count == 1 and not settings.has_engine:
             serve_alone(settings)
         else:
             asyncio.run(Supervisor(settings).run())

@@ -38,7 +38,9 @@ class ServingSettings(FeatureSettings):
     read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0
     sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
     processes: Annotated[int, "processes that share the port; 0 means one for each core"] = 1
-    engine: Annotated[bool, "one more process runs the model for all: for a GPU"] = False
+    engine: Annotated[
+        bool, "one more process runs the model for all; always so for several with --device cuda"
+    ] = False
     device: Annotated[str, "what runs the model: auto (CUDA where it works), cpu, cuda"] = "auto"
     threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0
@@ -72,9 +74,14 @@ class ServingSettings(FeatureSettings):
         return self.processes or cores()
 
     @property
+    def has_engine(self) -> bool:
+        """Whether one process runs the model for the others; else a GPU holds it many times."""
+        return self.engine or (self.device == "cuda" and self.process_count > 1)
+
+    @property
     def model_threads(self) -> int:
         """How many threads one model run uses: together, the runs have one for each core."""
-        running = 1 if self.engine else self.process_count
+        running = 1 if self.has_engine else self.process_count
         return self.threads or max(1, cores() // running)
 
 

@@ -98,7 +98,7 @@ class Supervisor:
 
     def _work(self, stack: ExitStack) -> list[Serve]:
         """What each of the processes does."""
-        if not self._settings.engine:
+        if not self._settings.has_engine:
             return [self._serve] * self._count
         # Listens as long as this process lives: who calls while no engine does waits for the next.
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "engine"

@@ -105,11 +105,19 @@ def test_processes_share_the_cores(tmp_path: Path) -> None:
     assert ServingSettings(processes=0).model_threads == 1
     assert ServingSettings().model_threads == cores()
     assert ServingSettings(threads=3, processes=2).model_threads == 3
+    assert ServingSettings(processes=2, engine=True).model_threads == cores()
     quota = tmp_path / "cpu.max"
     quota.write_text("100000 100000\n")
     assert cores(quota) == 1
     quota.write_text("max 100000\n")
     assert cores(quota) == cores(tmp_path / "none")
+
+
+def test_several_processes_share_one_model_on_a_gpu() -> None:
+    assert ServingSettings(device="cuda", processes=2).has_engine
+    assert not ServingSettings(device="cuda").has_engine
+    assert not ServingSettings(processes=2).has_engine
+    assert ServingSettings(engine=True).has_engine
 
 
 def test_two_real_processes_answer_on_one_port_and_keep_what_both_write(home: Path) -> None:
