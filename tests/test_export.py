@@ -23,6 +23,7 @@ from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, 
 from tests.test_model import trembling
 from training.baselines import Counts, count
 from training.companions import seal, write_companions
+from training.definition import define
 from training.examples import Examples, draw
 from training.export import (
     GRAPH,
@@ -102,6 +103,16 @@ def test_another_model_is_told_apart(artefact: Path) -> None:
     other = Ranker(trembling(new_model(plan(seed=2))))
     with pytest.raises(ExportError, match=r"differs from the trained model by 0\.\d"):
         check_parity(other, artefact / GRAPH)
+
+
+def test_parity_is_with_the_model_itself(artefact: Path, ranker: Ranker) -> None:
+    """A wrong reader does not confirm itself: the ranker is not asked."""
+    misread = Ranker(ranker.model)
+    misread.reader = Ranker(trembling(new_model(plan(seed=3)))).reader
+    feeds = random_feeds(ranker, 5, 3, V, np.random.default_rng(0))
+    right, wrong = define(ranker.model, feeds), run_model(misread, feeds)
+    assert difference(right, wrong, feeds) > 0.01
+    assert check_parity(misread, artefact / GRAPH) <= GOLDEN_TOLERANCE
 
 
 def test_items_that_are_not_eligible_stand_last_with_nothing(artefact: Path) -> None:

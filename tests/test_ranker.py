@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from features.artefact import INPUTS, OUTPUTS
+from features.artefact import GOLDEN_TOLERANCE, INPUTS, OUTPUTS
 from features.encoding import FIRST_ITEM_ROW, ITEM
 from tests.test_model import trembling
+from training.definition import define
 from training.export import FRESH, difference, open_graph, random_feeds, run_model, write_graph
 from training.model import Model, ModelConfig
 from training.ranker import Ranker
@@ -22,6 +23,10 @@ ROUNDING = 1e-6
 
 @pytest.fixture(scope="module")
 def model() -> Model:
+    return new_model()
+
+
+def new_model() -> Model:
     rng = np.random.default_rng(0)
     row_RS = rng.integers(FIRST_ITEM_ROW, FIRST_ITEM_ROW + V, (FIRST_ITEM_ROW + V, S), np.int32)
     share_RS = rng.random((FIRST_ITEM_ROW + V, S), np.float32) / S
@@ -78,6 +83,43 @@ def test_the_ranking_is_that_of_the_dense_sum(model: Model, tile: int) -> None:
     score_BW = np.einsum("bwt,bt->bw", right_BWT, feeds["weight_BT"])
     assert np.sort(item_BK).tolist() == [list(range(V + FRESH))] * len(item_BK)
     assert (np.diff(np.take_along_axis(score_BW, item_BK, 1)) <= ROUNDING).all()
+
+
+def test_the_definition_is_the_dense_sum(model: Model) -> None:
+    feeds = feeds_of(model, seed=2)
+    intent_BU, item_BK, joint_BKT = define(model, feeds)
+    with torch.no_grad():
+        dense_intent_BU, dense_BTW = dense(model, feeds)
+    eligible_BW = feeds["eligible_EV"][feeds["mask_B"]]
+    right_BWT = np.where(eligible_BW[..., None], dense_BTW.movedim(1, 2).numpy(), 0)
+    assert np.abs(intent_BU - dense_intent_BU.numpy()).max() <= ROUNDING
+    assert (
+        np.abs(joint_BKT - np.take_along_axis(right_BWT, item_BK[..., None], 1)).max() <= ROUNDING
+    )
+    assert (np.diff((joint_BKT * feeds["weight_BT"][:, None]).sum(-1)) <= ROUNDING).all()
+
+
+@pytest.mark.parametrize("steepness", [30, 300])
+def test_what_is_not_seen_counts_for_nothing_whatever_it_says(steepness: int) -> None:
+    """Attention this steep gives logits that are hundreds apart."""
+    model = new_model()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attention.query.weight *= steepness  # type: ignore[union-attr, operator]
+    for seed in range(5):
+        feeds = feeds_of(model, seed=seed)
+        given = run_model(Ranker(model), feeds)
+        assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCE
+
+
+@pytest.mark.parametrize("bias", [-100.0, 60.0])
+def test_biases_of_any_size_leave_no_overflow(bias: float) -> None:
+    model = new_model()
+    with torch.no_grad():
+        model.items.bias_V.add_(bias)
+    feeds = feeds_of(model, seed=1)
+    given = run_model(Ranker(model, tile=7), feeds)
+    assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCE
 
 
 def test_a_tiled_graph_gives_what_one_tile_gives(

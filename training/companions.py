@@ -19,8 +19,9 @@ from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
 from training.baselines import Counts
+from training.definition import define
 from training.examples import Examples
-from training.export import Feeds, run_model
+from training.export import Feeds
 from training.items import KnownItems
 from training.model import Items
 from training.ranker import Ranker
@@ -47,7 +48,7 @@ def write_companions(
     content = content_of(ranker.model.items, known.feature_H, counts.popularity_V)
     np.savez(directory / "content.npz", **vars(content))
     feeds = _golden_feeds(ranker, items, examples)
-    golden = dict(zip(OUTPUTS, run_model(ranker, feeds), strict=True))
+    golden = dict(zip(OUTPUTS, define(ranker.model, feeds), strict=True))
     np.savez(directory / "golden.npz", **feeds, **golden)  # type: ignore[arg-type]
 
 

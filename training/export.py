@@ -17,6 +17,7 @@ import torch
 
 from features.artefact import ABSENT, GOLDEN_TOLERANCE, INPUTS, OUTPUTS
 from features.encoding import CHANNEL, FIELD_SIZES, GAP, ITEM, TOKEN_FIELDS, TYPE
+from training.definition import define
 from training.ranker import Ranker
 
 GRAPH = "model.onnx"
@@ -96,14 +97,18 @@ def open_graph(model: onnx.ModelProto | Path, *, threads: int = 0) -> Session:
 
 
 def check_parity(ranker: Ranker, path: Path) -> float:
-    """How far the graph is from the model over all corners; raises ExportError if too far."""
+    """How far the graph is from the trained model's own forward over all corners.
+
+    Raises ExportError if it is too far.
+    """
     session, rng = open_graph(path), np.random.default_rng(1)
     longest, V = ranker.model.config.max_length, ranker.model.config.item_count
     worst = 0.0
     for B, length, k in CORNERS:
         L = longest if length is None else length
         feeds = random_feeds(ranker, B, L, min(k, V), rng)
-        distance = difference(run_model(ranker, feeds), session.run(OUTPUTS, feeds), feeds)
+        right = define(ranker.model, feeds)
+        distance = difference(right, session.run(OUTPUTS, feeds), feeds)
         worst = max(worst, distance)
         if not distance <= GOLDEN_TOLERANCE:  # NaN too
             raise ExportError(
@@ -137,7 +142,7 @@ def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
 
 
 def run_model(ranker: Ranker, feeds: Feeds) -> Outputs:
-    """What torch gives."""
+    """What the ranker gives in torch."""
     with torch.no_grad():
         outputs = ranker(*(torch.from_numpy(feeds[name]) for name in INPUTS))
     return tuple(each.numpy() for each in outputs)

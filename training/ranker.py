@@ -12,6 +12,7 @@ S followers of an item  M = L + L * S: what the tokens name
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,10 @@ from training.attention import NEVER
 from training.model import Model
 from training.reading import Read, Reader
 
-TILE = 1 << 20  # items; the exporter did not get through 16 tiles in 85 s on a busy machine
+TILE = 1 << 16  # items
+MOST_TILES = 16  # 20 s to export one, 37 s to export 16, 57 s to export 32
 UNAVAILABLE = -1.0  # below every probability
+AVAILABLE = 1e30  # above every probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,10 @@ class Ranker(nn.Module):
     type_TD: Tensor
     likes_TV: Tensor
 
-    def __init__(self, model: Model, *, tile: int = TILE) -> None:
+    def __init__(self, model: Model, *, tile: int | None = None) -> None:
         super().__init__()
-        self.model, self.tile = model.eval(), tile
+        self.model = model.eval()
+        self.tile = tile or max(TILE, ceil(model.config.item_count / MOST_TILES))
         self.reader = Reader(model)
         item_RD = model.items().detach()
         bias_R = F.pad(model.items.bias_V.detach(), (FIRST_ITEM_ROW, 0))
@@ -120,8 +124,10 @@ class Ranker(nn.Module):
             row_BL,
             F.embedding(known_BL, self.model.follower_RS),
             F.embedding(known_BL, self.model.share_RS),
-            (read.again_BTL - most_B1[..., None]).exp(),
-            (read.next_BTL - most_B1[..., None]).exp(),
+            *(
+                (each_BTL - most_B1[..., None]).clamp(max=0).exp()  # above: names nothing
+                for each_BTL in (read.again_BTL, read.next_BTL)
+            ),
         )
 
 
@@ -175,14 +181,15 @@ def _top(
         torch.cat([named.row_BL, named.follower_BLS.flatten(1)], 1),
         torch.cat([again_BL, next_BM], 1),
     )
+    most_EV = eligible_EV.float() * AVAILABLE + UNAVAILABLE
     scores, items = [], []
     for each in tiles:
         end = each.start + each.liked_BI.shape[1]
         weighted = weighted_BT * (each.most_B1 - most_B1).exp()
         score_BI = each.liked_BI * (weighted @ each.likes_TI)
-        score_BI = _add(score_BI, each.start, *(by_token if each is tiles[-1] else by_all))
-        eligible_BI = F.embedding(mask_B, eligible_EV[:, each.start : end])
-        score_BI = torch.where(eligible_BI, score_BI, UNAVAILABLE)
+        last = each is tiles[-1]
+        score_BI = _add(score_BI, each.start, *(by_token if last else by_all), last=last)
+        score_BI = score_BI.minimum(F.embedding(mask_B, most_EV[:, each.start : end]))
         score_BK, item_BK = score_BI.topk(_count(k, score_BI.shape[1]), dim=1)
         scores.append(score_BK)
         items.append(item_BK + each.start)
@@ -191,10 +198,12 @@ def _top(
     return score_BK, item_BC.gather(1, at_BK)
 
 
-def _add(score_BI: Tensor, start: int, row_BM: Tensor, named_BM: Tensor) -> Tensor:
+def _add(score_BI: Tensor, start: int, row_BM: Tensor, named_BM: Tensor, *, last: bool) -> Tensor:
     """With what is named by tokens, as far as it is of the tile."""
     at_BM = row_BM - (FIRST_ITEM_ROW + start)
-    inside_BM = (at_BM >= 0) & (at_BM < score_BI.shape[1])
+    inside_BM = at_BM >= 0
+    if not last:  # no row is beyond; and a GPU would have to ask the CPU how many are fresh
+        inside_BM &= at_BM < score_BI.shape[1]
     at_BM = torch.where(inside_BM, at_BM, 0).long()
     return score_BI.scatter_add(1, at_BM, torch.where(inside_BM, named_BM, 0.0))
 

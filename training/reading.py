@@ -26,13 +26,14 @@ from features.encoding import (
     TYPE,
     VALUE,
 )
-from training.attention import Attention, Block, age_bucket, seconds_of
+from training.attention import NEVER, Attention, Block, age_bucket, seconds_of
 from training.model import MAX_NAMING, WAYS, Model
 
 PAIRS = ((TYPE, INITIATOR), (GAP, CHANNEL))  # fields that are looked up together; VALUE alone
-UNSEEN = -60.0
-"""Added to the logits of what is not seen, of which less than 1e-26 is left. With attention.NEVER
-onnxruntime takes 7 times as long for a softmax: its exp has to make denormal numbers."""
+FAINT = -60.0
+"""How far below the largest a logit may lie: its weight is 1e-26 of the largest one's. What is not
+seen lies there too: further below onnxruntime takes 7 times as long for a softmax, as its exp has
+to make denormal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ class Reader(nn.Module):
     def forward(self, item_BLD: Tensor, tokens_BLF: Tensor, context_BC: Tensor) -> Read:
         """Given the vectors of the tokens' items."""
         # 1. A token is the sum of its item and its fields.
-        place_BLP = tokens_BLF @ self.place_FP + self.offset_P
+        place_BLP = (tokens_BLF.float() @ self.place_FP).int() + self.offset_P
         x_BLD = item_BLD + F.embedding(place_BLP, self.field_GD).sum(-2)
         # 2. Tokens read what came before them.
-        unseen_B1L = torch.where(tokens_BLF[:, None, :, TYPE] > 0, 0.0, UNSEEN)
+        unseen_B1L = torch.where(tokens_BLF[:, None, :, TYPE] > 0, 0.0, NEVER)
         for whole in self.whole:
             x_BLD = whole(x_BLD, unseen_B1L)
         # 3. The last position, told where and when it is asked, reads the tokens.
@@ -106,7 +107,8 @@ def _fields(model: Model) -> tuple[Tensor, Tensor, Tensor]:
     """Fewer tables than fields: how to find the row in each, where each begins, and all rows."""
     weights: list[Tensor] = [each.weight for each in model.fields]  # type: ignore[misc]
     vectors = {field: each.detach() for field, each in zip(FIELD_SIZES, weights, strict=True)}
-    place_FP, offsets, rows = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 1).int(), [0], []
+    # Exact in float32, and GPUs multiply no matrices of integers in onnxruntime.
+    place_FP, offsets, rows = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 1), [0], []
     for table, (slow, fast) in enumerate(PAIRS):
         place_FP[slow, table], place_FP[fast, table] = FIELD_SIZES[fast], 1
         rows.append((vectors[slow][:, None] + vectors[fast]).flatten(0, 1))
@@ -134,7 +136,7 @@ class Whole(nn.Module):
         at_X = torch.arange(len(distance_XH))
         ago_XX = at_X[:, None] - at_X
         bias_XXH = F.embedding(ago_XX.clamp(min=0), distance_XH.detach())
-        bias_XXH = bias_XXH.masked_fill(ago_XX[..., None] < 0, UNSEEN)
+        bias_XXH = bias_XXH.masked_fill(ago_XX[..., None] < 0, NEVER)
         self.register_buffer("bias_MX", bias_XXH.transpose(1, 2).flatten(0, 1).contiguous())
 
     def forward(self, x_BLD: Tensor, unseen_B1L: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class Whole(nn.Module):
         query_BMD = (norm_BLD @ self.compare_DZ).view(len(x_BLD), L * self.heads, -1)
         logit_BML = query_BMD @ norm_BLD.transpose(1, 2)
         logit_BML = logit_BML + (self.bias_MX[: L * self.heads, :L] + unseen_B1L)
-        read_BMD = logit_BML.softmax(-1) @ norm_BLD
+        read_BMD = _weights(logit_BML) @ norm_BLD
         x_BLD = x_BLD + read_BMD.view(len(x_BLD), L, -1) @ self.take_ZD
         return x_BLD + self.block.feed_forward(x_BLD)
 
@@ -168,7 +170,7 @@ class Last(nn.Module):
         norm_BLD = self.block.norm(x_BLD)
         query_BHD = (self.block.norm(asked_BD) @ self.compare_DZ).unflatten(1, (self.heads, -1))
         logit_BHL = query_BHD @ norm_BLD.transpose(1, 2) + bias_BHL
-        read_BHD = logit_BHL.softmax(-1) @ norm_BLD
+        read_BHD = _weights(logit_BHL) @ norm_BLD
         state_BD = asked_BD + read_BHD.flatten(1) @ self.take_ZD
         return self.norm(state_BD + self.block.feed_forward(state_BD))
 
@@ -196,6 +198,11 @@ class Naming(nn.Module):
         logit_BXTL = (query_BYD @ x_BLD.transpose(1, 2)).unflatten(1, (WAYS, -1))
         logit_BXTL = (logit_BXTL + bias_BXL[:, :, None]).clamp(max=MAX_NAMING)
         return logit_BXTL[:, 0], logit_BXTL[:, 1]
+
+
+def _weights(logit: Tensor) -> Tensor:
+    """What is read of each token; next to nothing of those that are not seen, whatever they say."""
+    return logit.maximum(logit.amax(-1, keepdim=True) + FAINT).softmax(-1)
 
 
 def _composed(attention: Attention) -> tuple[Tensor, Tensor]:
