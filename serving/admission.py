@@ -51,7 +51,7 @@ class Passage:
         left_s = self._deadline - self._entry_time
         over_s = gate.pace.seconds(self._turn, self._entry_time) - SHARE * left_s
         if over_s > 0:
-            raise QueueFullError(gate.size, retry_ms=max(1, round(1000 * over_s)))
+            raise QueueFullError(wait_s=over_s)
         gate.size += 1
         gate.inside[self._lane] += 1
 

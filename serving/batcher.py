@@ -72,7 +72,7 @@ class Batcher(Generic[Q, A]):
             raise DeadlineError("the deadline has passed")
         wait_s = self._wait_s(now, lane)
         if len(self._waiting) >= self._max_queue or now + wait_s > deadline:
-            raise QueueFullError(len(self._waiting), retry_ms=max(1, round(1000 * wait_s)))
+            raise QueueFullError(wait_s=wait_s)
 
     def _wait_s(self, now: float, lane: str) -> float:
         """How long one more caller of a lane would probably wait for the answer."""

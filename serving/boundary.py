@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from features.interaction import Violation
+from serving.admission import Gate
 from serving.calls import Call, Calls
 from serving.errors import DeadlineError, InvalidError, ServingError, code_of, trailers_of
 
@@ -28,15 +29,20 @@ StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
 Work = Callable[[float], Awaitable[bytes]]
 
 
-def handler_of(declared: MethodDescriptor, method: Any, calls: Calls) -> grpc.RpcMethodHandler:
-    """What gRPC calls for a method that takes a request and its deadline, in the loop's time."""
+def handler_of(
+    declared: MethodDescriptor, method: Any, calls: Calls, gate: Gate
+) -> grpc.RpcMethodHandler:
+    """What gRPC calls for a method that takes a request and its deadline, in the loop's time.
+
+    Requests that name a channel pass the gate: whom it refuses costs as little as can be.
+    """
     if declared.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(declared, method, calls))
-    return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls))
+    return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls, gate))
 
 
 def _unary(
-    declared: MethodDescriptor, method: Method, calls: Calls
+    declared: MethodDescriptor, method: Method, calls: Calls, gate: Gate
 ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
     request_type: Any = GetMessageClass(declared.input_type)
     has_channel = "channel" in declared.input_type.fields_by_name
@@ -44,9 +50,15 @@ def _unary(
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         async def work(deadline: float) -> bytes:
             request = _decoded(request_type, data)
-            if has_channel:
-                call.channel = request.channel
-            return (await method(request, deadline)).SerializeToString()
+            if not has_channel:
+                return await in_time(request, deadline)
+            call.channel = request.channel
+            with gate.passage(request.channel, deadline):
+                return await in_time(request, deadline)
+
+        async def in_time(request: Any, deadline: float) -> bytes:
+            async with asyncio.timeout_at(deadline):
+                return (await method(request, deadline)).SerializeToString()
 
         with calls.begin(declared, context) as call:
             return await _guarded(declared, context, work, call)
@@ -61,7 +73,8 @@ def _streaming(
 
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> None:
         async def work(deadline: float) -> bytes:
-            async with aclosing(method(_decoded(request_type, data), deadline)) as replies:
+            request = _decoded(request_type, data)
+            async with asyncio.timeout_at(deadline), aclosing(method(request, deadline)) as replies:
                 async for each in replies:
                     await context.write(each.SerializeToString())
             return b""
@@ -76,11 +89,9 @@ async def _guarded(
     declared: MethodDescriptor, context: grpc.aio.ServicerContext, work: Work, call: Call
 ) -> bytes:
     try:
-        deadline = _deadline(context)
-        async with asyncio.timeout_at(deadline):
-            reply = await work(deadline)
-            call.code = grpc.StatusCode.OK
-            return reply
+        reply = await work(_deadline(context))
+        call.code = grpc.StatusCode.OK
+        return reply
     except TimeoutError:
         error: ServingError = DeadlineError("the answer would have come after the deadline")
     except ServingError as refusal:

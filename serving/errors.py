@@ -1,6 +1,8 @@
 """What a caller is told when there is no answer: a small tree and its table of status codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import ceil
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -12,6 +14,7 @@ from features.interaction import Violation
 DOMAIN = "interplay.v1"
 PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
+RETRY_STEP_MS = 10  # when to come back is told in steps
 MAX_DETAIL_BYTES = 3000  # of violations: a client may refuse more than 8 KiB of trailers
 
 Trailers = tuple[tuple[str, str | bytes], ...]
@@ -42,11 +45,10 @@ class NoModelError(ServingError):
 class QueueFullError(ServingError):
     """More calls wait than can be answered in time."""
 
-    def __init__(self, waiting: int, *, retry_ms: int) -> None:
-        """`retry_ms` is how long the calls that wait will take."""
-        text = f"{waiting} calls wait, more would be answered too late; try again in {retry_ms} ms"
-        super().__init__(text)
-        self.retry_ms = retry_ms
+    def __init__(self, *, wait_s: float) -> None:
+        """`wait_s` is how long the calls that wait will probably take."""
+        self.retry_ms = max(1, ceil(wait_s * 1000 / RETRY_STEP_MS)) * RETRY_STEP_MS
+        super().__init__(f"too many calls wait: try again in {self.retry_ms} ms")
 
 
 class DeadlineError(ServingError):
@@ -76,19 +78,31 @@ def code_of(error: ServingError) -> grpc.StatusCode:
 def trailers_of(error: ServingError) -> Trailers:
     """The trailers that the caller gets: google.rpc details, and when a retry makes sense."""
     code, reason = STATUS[type(error)]
-    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
-    details: list[Message] = [info]
     if isinstance(error, InvalidError):
         first = error.violations[0]
-        info.metadata.update(field=first.field, value=first.value, limit=first.rule)
-        details.append(_bad_request(error.violations))
-    status = status_pb2.Status(
-        code=code_pb2.Code.Value(code.name), message=str(error), details=map(_packed, details)
-    )
-    trailers: Trailers = ((DETAILS, status.SerializeToString()),)
+        broken = {"field": first.field, "value": first.value, "limit": first.rule}
+        more = _bad_request(error.violations)
+        return ((DETAILS, _details(code, reason, str(error), broken, more)),)
+    trailers: Trailers = ((DETAILS, _plain_details(code, reason, str(error))),)
     if isinstance(error, QueueFullError):
         trailers += ((PUSHBACK, str(error.retry_ms)),)
     return trailers
+
+
+@lru_cache(maxsize=256)  # a server that is asked for too much has no time for this
+def _plain_details(code: grpc.StatusCode, reason: str, text: str) -> bytes:
+    return _details(code, reason, text, {})
+
+
+def _details(
+    code: grpc.StatusCode, reason: str, text: str, metadata: Mapping[str, str], *more: Message
+) -> bytes:
+    """A google.rpc.Status as it travels in a trailer."""
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(code.name), message=text, details=map(_packed, (info, *more))
+    )
+    return bytes(status.SerializeToString())
 
 
 def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:

@@ -88,7 +88,7 @@ class Service:
 
     def _handler(self, declared: MethodDescriptor) -> grpc.RpcMethodHandler:
         method = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower())
-        return handler_of(declared, method, self._calls)
+        return handler_of(declared, method, self._calls, self._gate)
 
     async def record_interactions(
         self, request: personalization_pb.RecordInteractionsRequest, deadline: float
@@ -113,10 +113,11 @@ class Service:
         hint, catalog = hint_s(request), self._memory.catalog
         if hint is not None:
             deadline = min(deadline, asyncio.get_running_loop().time() + hint)
-        with self._gate.passage(request.channel, deadline):
-            question = question_of(request, self._door(), catalog=catalog, deadline=deadline)
-            async with asyncio.timeout_at(deadline):
-                return decision_reply(await self._decider.decide(question), catalog)
+        question = question_of(request, self._door(), catalog=catalog, deadline=deadline)
+        if hint is None:
+            return decision_reply(await self._decider.decide(question), catalog)
+        async with asyncio.timeout_at(deadline):
+            return decision_reply(await self._decider.decide(question), catalog)
 
     async def get_customer(
         self, request: customer_pb.GetCustomerRequest, deadline: float

@@ -45,7 +45,7 @@ def test_a_call_that_is_expected_to_be_late_is_refused_and_told_when_to_come_bac
         await pass_through(gate, 0.0625)
         with pytest.raises(QueueFullError) as refused, gate.passage("web", loop.now + 0.0625):
             raise AssertionError
-        assert refused.value.retry_ms == 16  # 62.5 ms are so much more than 3/4 of as many
+        assert refused.value.retry_ms == 20  # 62.5 ms are so much more than 3/4 of as many
         with gate.passage("web", loop.now + 0.1):
             assert gate.size == 1
         assert (gate.size, dict(gate.inside)) == (0, {})

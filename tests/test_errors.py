@@ -53,7 +53,7 @@ def test_details_of_many_violations_fit_into_trailers() -> None:
 
 
 def test_a_full_queue_says_when_to_try_again() -> None:
-    trailers = dict(trailers_of(QueueFullError(8, retry_ms=40)))
+    trailers = dict(trailers_of(QueueFullError(wait_s=0.0375)))
     assert trailers["grpc-retry-pushback-ms"] == "40"
 
 
