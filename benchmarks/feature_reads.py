@@ -16,7 +16,7 @@ from benchmarks.load import percentile
 from benchmarks.report import Figure
 from features.online.store import OnlineFeatures
 from features.record import TICK_SHIFT, records_of
-from serving.batcher import Batcher, in_thread
+from serving.batching.batcher import Batcher, in_thread
 
 CUSTOMERS = 5000
 RECORDS = 50  # of each customer

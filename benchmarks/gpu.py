@@ -19,8 +19,8 @@ import torch
 from benchmarks.report import Figure, report
 from features.encoding import FIRST_ITEM_ROW
 from features.vocabulary import load_vocabulary
-from serving.bound_session import BoundSession, with_constant_k
-from serving.device import CPU, Session, open_on_cuda, provider_of
+from serving.model.bound_session import BoundSession, with_constant_k
+from serving.model.device import CPU, Session, open_on_cuda, provider_of
 from training.export import Feeds, random_feeds, write_graph
 from training.model import Model, ModelConfig
 from training.ranker import Ranker

@@ -30,8 +30,8 @@ from features.item import ITEM_SCHEMA
 from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
-from serving.scorer import Feeds, Scorer
-from serving.scoring import now_tick
+from serving.model.scorer import Feeds, Scorer
+from serving.model.scoring import now_tick
 from tests.redis_server import RedisServer
 from training.publishing import Publisher
 

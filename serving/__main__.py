@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from features.settings import options
-from serving.process import EXPECTED, quiet, serve_alone
+from serving.processes.process import EXPECTED, quiet, serve_alone
+from serving.processes.supervisor import Supervisor
 from serving.settings import ServingSettings
-from serving.supervisor import Supervisor
 
 
 @click.command()

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from features.interaction import Violation
-from serving.admission import Gate
+from serving.batching.admission import Gate
 from serving.calls import Call, Calls
 from serving.errors import DeadlineError, InvalidError, ServingError, code_of, trailers_of
 

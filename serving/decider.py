@@ -17,17 +17,17 @@ from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
 from features.settings import Home
-from serving.batcher import Batcher, Run, in_thread
-from serving.catalog import Catalog
-from serving.engine_link import EngineLink
+from serving.batching.batcher import Batcher, Run, in_thread
+from serving.engine.link import EngineLink
 from serving.errors import NoModelError, UnavailableError
+from serving.items.catalog import Catalog
 from serving.memory import Memory
 from serving.metrics import Metrics
-from serving.models import Model
+from serving.model.registry import Model
+from serving.model.scorer import Scorer
+from serving.model.scoring import Asked, Scored, now_tick, popular, score
 from serving.policy import Intents, Ranked
 from serving.question import Question
-from serving.scorer import Scorer
-from serving.scoring import Asked, Scored, now_tick, popular, score
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 

@@ -25,9 +25,9 @@ from features.item import Item, check_item
 from features.privacy.erasure import NO_ERASURES, Erasures
 from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
-from serving.catalog import Catalog
 from serving.errors import InvalidError
-from serving.filters import Filter, FilterError, parse_filter
+from serving.items.catalog import Catalog
+from serving.items.filters import Filter, FilterError, parse_filter
 from serving.question import Question
 
 MAX_BATCH = 500

@@ -22,9 +22,9 @@ from features.online.contract import OnlineError
 from features.online.store import Known
 from features.privacy.erasure import Erasures
 from features.vocabulary import Vocabulary
-from serving.batcher import Batcher, BatchError, in_thread
-from serving.catalog import NO_ITEMS, Catalog
+from serving.batching.batcher import Batcher, BatchError, in_thread
 from serving.errors import InvalidError, QueueFullError, UnavailableError
+from serving.items.catalog import NO_ITEMS, Catalog
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
 

@@ -10,7 +10,7 @@ from itertools import chain, islice
 import numpy as np
 
 from features.vocabulary import SILENCE
-from serving.scorer import Scores
+from serving.model.scorer import Scores
 
 Intents = tuple[tuple[str, float], ...]
 """Types with their probabilities, most probable first."""

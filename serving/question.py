@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from features.interaction import Interaction
-from serving.filters import Filter
+from serving.items.filters import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

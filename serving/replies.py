@@ -19,9 +19,9 @@ from features.privacy.consent import Consent
 from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
 from features.vocabulary import Initiator
-from serving.catalog import Catalog
 from serving.decider import Decision, Degradation
-from serving.models import Model, Registered
+from serving.items.catalog import Catalog
+from serving.model.registry import Model, Registered
 from serving.policy import Intents
 
 NANOS_PER_SECOND = 10**9

@@ -13,18 +13,18 @@ from grpc_reflection.v1alpha import reflection
 from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
 from serving.calls import Calls
-from serving.champion import Champion
 from serving.customers import Customers
 from serving.decider import Decider
-from serving.device import provider_of
-from serving.engine_link import EngineLink
+from serving.engine.link import EngineLink
 from serving.errors import UnavailableError
-from serving.health import OVERALL, Health
-from serving.listening import listen
 from serving.memory import Memory
 from serving.metrics import Metrics, serve
-from serving.models import Model, Registry
-from serving.port import StartError, hold
+from serving.model.champion import Champion
+from serving.model.device import provider_of
+from serving.model.registry import Model, Registry
+from serving.processes.health import OVERALL, Health
+from serving.processes.listening import listen
+from serving.processes.port import StartError, hold
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
 from serving.tracing import Tracing

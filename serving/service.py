@@ -15,8 +15,8 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
 from features.privacy.consent import consent_of
-from serving.admission import Gate
-from serving.batcher import BatchError
+from serving.batching.admission import Gate
+from serving.batching.batcher import BatchError
 from serving.boundary import handler_of
 from serving.calls import Calls
 from serving.customers import Customers
@@ -32,7 +32,7 @@ from serving.door import (
 )
 from serving.errors import NotFoundError, UnavailableError
 from serving.memory import Memory
-from serving.models import Registry
+from serving.model.registry import Registry
 from serving.replies import (
     customer_reply,
     decision_reply,

@@ -7,9 +7,9 @@ import signal
 import sys
 from multiprocessing.connection import Connection, wait
 
-from serving.port import StartError
+from serving.processes.port import StartError
+from serving.processes.supervisor import Supervisor
 from serving.settings import ServingSettings
-from serving.supervisor import Supervisor
 
 
 def live(settings: ServingSettings, words: Connection, lifeline: Connection) -> None:

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from serving.admission import Gate
+from serving.batching.admission import Gate
+from serving.batching.pace import Pace
 from serving.errors import DeadlineError, QueueFullError
-from serving.pace import Pace
 from tests.test_batcher import ClockLoop, on_clock
 
 

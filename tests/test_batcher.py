@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving.batcher import Batcher, BatchError
+from serving.batching.batcher import Batcher, BatchError
 from serving.errors import DeadlineError, QueueFullError
 
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from features.artefact import load_content, load_popularity
 from features.record import RECORD_BYTES
 from features.vocabulary import load_vocabulary
-from serving.catalog import Catalog
-from serving.engine_messages import (
+from serving.engine.messages import (
     Kind,
     MessageError,
     Part,
@@ -27,12 +26,13 @@ from serving.engine_messages import (
     unpack_model,
     unpack_questions,
 )
-from serving.filters import parse_filter
-from serving.models import Model, Outline
+from serving.items.catalog import Catalog
+from serving.items.filters import parse_filter
+from serving.model.registry import Model, Outline
+from serving.model.scorer import Scorer
+from serving.model.scoring import Asked, Found
 from serving.policy import Best
 from serving.question import Question
-from serving.scorer import Scorer
-from serving.scoring import Asked, Found
 from tests.artefacts import write_artefact
 
 CATALOG = Catalog(())

@@ -12,10 +12,9 @@ from features.log.sqlite import SqliteLog
 from features.record import pack
 from features.settings import Home
 from features.vocabulary import load_vocabulary
-from serving.catalog import Catalog
-from serving.engine import Engine
-from serving.engine_link import EngineError, EngineLink
-from serving.engine_messages import (
+from serving.engine.engine import Engine
+from serving.engine.link import EngineError, EngineLink
+from serving.engine.messages import (
     Answer,
     Kind,
     message,
@@ -24,10 +23,11 @@ from serving.engine_messages import (
     unpack_answer,
     unpack_model,
 )
+from serving.items.catalog import Catalog
 from serving.metrics import Metrics
-from serving.models import Model, Registry
+from serving.model.registry import Model, Registry
+from serving.model.scoring import Asked
 from serving.question import Question
-from serving.scoring import Asked
 from serving.settings import ServingSettings
 from tests.artefacts import publish, write_artefact
 from tests.interactions import interaction

@@ -18,7 +18,7 @@ from features.artefact import (
     verify,
 )
 from features.encoding import SCHEMA_VERSION
-from serving.scorer import Scorer
+from serving.model.scorer import Scorer
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
 from tests.test_model import trembling
 from training.baselines import Counts, count

@@ -6,9 +6,9 @@ import pytest
 from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
-from serving.catalog import Catalog
-from serving.filters import MAX_FILTER_BYTES, FilterError, parse_filter
-from serving.masks import MAX_MASKS
+from serving.items.catalog import Catalog
+from serving.items.filters import MAX_FILTER_BYTES, FilterError, parse_filter
+from serving.items.masks import MAX_MASKS
 
 ITEMS = [
     Item(item_id="a", category="shoes", brand="Alpina", price=99.0, currency="EUR", tags=("new",)),

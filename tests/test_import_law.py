@@ -28,8 +28,12 @@ ONLY_IN = {
     "nats": {"features/log/jetstream.py"},
     "redis": {"features/online/redis_link.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py"},
-    "onnx": {"serving/bound_session.py", "training/export.py", "training/judging.py"},
-    "onnxruntime": {"serving/bound_session.py", "serving/device.py", "training/export.py"},
+    "onnx": {"serving/model/bound_session.py", "training/export.py", "training/judging.py"},
+    "onnxruntime": {
+        "serving/model/bound_session.py",
+        "serving/model/device.py",
+        "training/export.py",
+    },
 }
 MAY_STAND_ALONE = (
     ast.Import,

@@ -8,8 +8,8 @@ from features.encoding import ITEM, ItemIndex, encode
 from features.item import Item
 from features.record import pack
 from features.vocabulary import load_vocabulary
-from serving.catalog import Catalog
-from serving.item_axis import LEAST_ROOM
+from serving.items.axis import LEAST_ROOM
+from serving.items.catalog import Catalog
 from tests.interactions import interaction
 
 KNOWN = ItemIndex(("a", "b"))

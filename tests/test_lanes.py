@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.lanes import Lanes
-from serving.padding import runs_of
+from serving.batching.lanes import Lanes
+from serving.batching.padding import runs_of
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), max_size=60))

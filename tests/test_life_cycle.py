@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
-from serving.port import hold
+from serving.processes.port import hold
 from serving.settings import ServingSettings
 from tests.running import Running, asked, viewed
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from serving.model.scorer import Scores
 from serving.policy import Ranked, best, intents_of, most_popular, rank
-from serving.scorer import Scores
 
 ITEM_BK = np.array([[2, 0, 3], [3, 1, 0]])
 JOINT_BKT = np.array(

@@ -10,8 +10,8 @@ from interplay.v1.personalization_service_pb2 import (
 )
 
 from features.item import Item
-from serving.catalog import Catalog
 from serving.decider import Decision, Degradation
+from serving.items.catalog import Catalog
 from serving.policy import Intents, Ranked
 from serving.replies import decision_reply
 

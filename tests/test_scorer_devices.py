@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from features.artefact import INPUTS, OUTPUTS, ArtefactError
 from features.vocabulary import load_vocabulary
-from serving.bound_session import BoundSession, with_constant_k
-from serving.device import CPU, open_on_cpu, provider_of
-from serving.opening import Opened, Way, first_right
-from serving.port import StartError
-from serving.scorer import Scorer
+from serving.model.bound_session import BoundSession, with_constant_k
+from serving.model.device import CPU, open_on_cpu, provider_of
+from serving.model.opening import Opened, Way, first_right
+from serving.model.scorer import Scorer
+from serving.processes.port import StartError
 from serving.settings import ServingSettings
 from tests.artefacts import write_artefact
 from tests.sequences import plan

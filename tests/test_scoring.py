@@ -10,14 +10,14 @@ from features.artefact import load_content, load_popularity
 from features.item import Item
 from features.record import pack
 from features.vocabulary import load_vocabulary
-from serving.catalog import Catalog
-from serving.eligibility import OVER_FETCH, eligible_for
-from serving.filters import parse_filter
+from serving.items.catalog import Catalog
+from serving.items.eligibility import OVER_FETCH, eligible_for
+from serving.items.filters import parse_filter
 from serving.metrics import Metrics
-from serving.models import Model
+from serving.model.registry import Model
+from serving.model.scorer import Scorer
+from serving.model.scoring import Asked, Scored, popular, score
 from serving.question import Question
-from serving.scorer import Scorer
-from serving.scoring import Asked, Scored, popular, score
 from tests.artefacts import FRESH_BIAS, write_artefact
 from tests.interactions import interaction
 

@@ -15,8 +15,8 @@ from features.encoding import ItemIndex
 from features.item import Item
 from features.settings import Home
 from features.vocabulary import load_vocabulary
-from serving.catalog import Catalog
-from serving.scorer import Scorer
+from serving.items.catalog import Catalog
+from serving.model.scorer import Scorer
 from tests.artefacts import ITEM_IDS, publish, write_artefact
 from tests.running import Running, add_items
 

@@ -22,7 +22,7 @@ import uvloop
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from benchmarks.peers.ranking import MAX_BATCH, Ranking, packed, stacked
-from serving.batcher import Batcher, in_thread
+from serving.batching.batcher import Batcher, in_thread
 
 MAX_QUEUE = 1024
 

@@ -18,7 +18,7 @@ from lark import (
     v_args,
 )
 
-from serving.columns import TEXTS, Columns, Condition, Every, Not, OneOf, Price, Some, Tagged
+from serving.items.columns import TEXTS, Columns, Condition, Every, Not, OneOf, Price, Some, Tagged
 
 MAX_FILTER_BYTES = 1000
 MAX_NESTING = 32  # of "(" and "!" in a filter: bounds the stack

@@ -12,9 +12,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from serving.batching.lanes import Lanes
+from serving.batching.pace import Pace
 from serving.errors import DeadlineError, QueueFullError
-from serving.lanes import Lanes
-from serving.pace import Pace
 
 logger = logging.getLogger(__name__)
 

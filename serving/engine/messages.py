@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from features.record import RECORD_BYTES
-from serving.catalog import Catalog
-from serving.filters import parse_filter
-from serving.models import Model
+from serving.items.catalog import Catalog
+from serving.items.filters import parse_filter
+from serving.model.registry import Model
+from serving.model.scoring import Asked, Found
 from serving.policy import Best
 from serving.question import Question
-from serving.scoring import Asked, Found
 
 MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the largest questions
 LOST = -1  # as a count of items: the model could not run for this question

@@ -16,11 +16,8 @@ from typing import TypeVar
 
 from features.log.contract import Log, LogError, open_log
 from features.vocabulary import Vocabulary, load_vocabulary
-from serving.batcher import Batcher, BatchError, in_thread
-from serving.catalog import Catalog
-from serving.champion import Champion
-from serving.device import provider_of
-from serving.engine_messages import (
+from serving.batching.batcher import Batcher, BatchError, in_thread
+from serving.engine.messages import (
     Kind,
     MessageError,
     Part,
@@ -32,11 +29,14 @@ from serving.engine_messages import (
     unpack_questions,
 )
 from serving.errors import QueueFullError
+from serving.items.catalog import Catalog
 from serving.memory import CHANGES_A_STEP
 from serving.metrics import Metrics
-from serving.models import Model, Registry
-from serving.scorer import Scorer
-from serving.scoring import Asked, find, in_runs
+from serving.model.champion import Champion
+from serving.model.device import provider_of
+from serving.model.registry import Model, Registry
+from serving.model.scorer import Scorer
+from serving.model.scoring import Asked, find, in_runs
 from serving.settings import ServingSettings
 
 LAST_S = 2.0  # beyond grace_s, for callers to take the last answers
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Engine:
-    """Answers whoever connects to a socket; see serving.engine_link."""
+    """Answers whoever connects to a socket; see serving.engine.link."""
 
     def __init__(self, settings: ServingSettings, listener: socket.socket) -> None:
         """Does nothing yet: see serve(). Others may listen to the socket before and after."""

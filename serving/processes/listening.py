@@ -2,7 +2,7 @@
 
 import grpc
 
-from serving.port import taken
+from serving.processes.port import taken
 from serving.settings import ServingSettings
 
 PING_S = 60  # a client that has vanished without a word is noticed after this, and PONG_S

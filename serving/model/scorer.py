@@ -14,9 +14,9 @@ from features.artefact import ArtefactError, Contract, load_items, no_fresh, ver
 from features.encoding import FreshIndex, ItemIndex, encode
 from features.record import RECORD_BYTES
 from features.vocabulary import Vocabulary
-from serving.golden import read_golden
-from serving.item_axis import LEAST_ROOM
-from serving.opening import open_model
+from serving.items.axis import LEAST_ROOM
+from serving.model.golden import read_golden
+from serving.model.opening import open_model
 
 Feeds = dict[str, np.ndarray]
 """Inputs of the graph by name; see features.artefact.INPUTS."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.filters import Filter
-from serving.item_axis import ItemAxis
+from serving.items.axis import ItemAxis
+from serving.items.filters import Filter
 
 MAX_MASKS = 64
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from serving.metrics import forget, serve_all
-from serving.port import StartError, hold
-from serving.process import serve_engine, serve_shared
+from serving.processes.port import StartError, hold
+from serving.processes.process import serve_engine, serve_shared
 from serving.settings import ServingSettings
 
 MOST_FAILED_STARTS = 3  # in a row, of one place

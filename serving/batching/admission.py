@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 from types import TracebackType
 
+from serving.batching.pace import Pace
 from serving.errors import DeadlineError, QueueFullError
-from serving.pace import Pace
 
 SHARE = 0.75  # of the time left that the answer is expected to take at most: that is but a mean
 USUAL = 64  # calls inside at once

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from serving.engine_messages import (
+from serving.engine.messages import (
     Kind,
     MessageError,
     message,
@@ -18,7 +18,7 @@ from serving.engine_messages import (
     unpack_model,
 )
 from serving.metrics import Metrics
-from serving.scoring import Asked, Scored, popular_instead, tell
+from serving.model.scoring import Asked, Scored, popular_instead, tell
 
 ANSWER_S = 2.0  # an engine that does not answer within this is taken for gone
 

@@ -8,8 +8,8 @@ from features.encoding import ItemIndex
 from features.item import Item
 from features.log.contract import ItemChange
 from features.record import item_hash
-from serving.item_axis import ItemAxis
-from serving.masks import Masks
+from serving.items.axis import ItemAxis
+from serving.items.masks import Masks
 
 NO_ITEMS = ItemIndex(())
 ITEMS_AT_ONCE = 1000

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from features.log.contract import LogError
 from features.vocabulary import VocabularyError
-from serving.port import StartError
+from serving.processes.port import StartError
 from serving.settings import ServingSettings
 from serving.tracing import TracingError, tracing_of
 
@@ -88,7 +88,7 @@ def _server(settings: ServingSettings, *, shared: bool = False, engine: Path | N
 
 
 def _engine(settings: ServingSettings, listener: socket.socket) -> Life:
-    from serving.engine import Engine  # likewise
+    from serving.engine.engine import Engine  # likewise
 
     return Engine(settings, listener)
 

@@ -12,7 +12,7 @@ from features.artefact import ABSENT
 from features.content import Content
 from features.encoding import FreshIndex, ItemIndex
 from features.item import Item
-from serving.columns import NO_TERM, TEXTS, Columns
+from serving.items.columns import NO_TERM, TEXTS, Columns
 
 LEAST_ROOM = 64
 SPARE = 1.25  # of the room that is needed: what has just grown does not grow again at once

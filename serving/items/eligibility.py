@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from serving.filters import Filter
-from serving.masks import Masks
+from serving.items.filters import Filter
+from serving.items.masks import Masks
 from serving.question import Question
 
 OVER_FETCH = 32  # so many excluded items are fetched and left out; more are masked

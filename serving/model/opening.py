@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from features.artefact import INPUTS, OUTPUTS, ArtefactError
-from serving.bound_session import BoundSession, with_constant_k
-from serving.device import CPU, CUDA, Session, open_on_cpu, open_on_cuda, provider_of
-from serving.golden import Run, verify_golden
+from serving.model.bound_session import BoundSession, with_constant_k
+from serving.model.device import CPU, CUDA, Session, open_on_cpu, open_on_cuda, provider_of
+from serving.model.golden import Run, verify_golden
 
 logger = logging.getLogger(__name__)
 

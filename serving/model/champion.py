@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
-from serving.models import Model
+from serving.model.registry import Model
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from typing import TypeVar
 import numpy as np
 
 from features.record import RECORD_BYTES, TICKS_PER_SECOND
-from serving.catalog import Catalog
-from serving.eligibility import Eligible, eligible_for
-from serving.item_axis import ItemAxis
+from serving.batching.padding import runs_of
+from serving.items.axis import ItemAxis
+from serving.items.catalog import Catalog
+from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
-from serving.models import Model
-from serving.padding import runs_of
+from serving.model.registry import Model
+from serving.model.scorer import Fresh, Scorer
 from serving.policy import Best, Intents, Ranked, best, intents_of, most_popular, rank
 from serving.question import Question
-from serving.scorer import Fresh, Scorer
 
 MAX_RUNS = 16  # of a batch that fails: enough to tell one culprit of 32 from the others
 

@@ -27,7 +27,7 @@ from features.interaction import Violation, shown
 from features.settings import Home
 from features.vocabulary import Vocabulary
 from serving.errors import InvalidError, NotFoundError
-from serving.scorer import Scorer
+from serving.model.scorer import Scorer
 from serving.settings import ServingSettings
 
 

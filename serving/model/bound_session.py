@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime
 
 from features.artefact import INPUTS
-from serving.device import Session
+from serving.model.device import Session
 
 K_STEPS = (48, 144)  # the usual 10 with 32 excluded; the most that a call may ask for, with these
 LEAST_LENGTH = 8

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import onnxruntime
 
-from serving.port import StartError
+from serving.processes.port import StartError
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 GRAPH_FOLDER = "session.model_external_initializers_file_folder_path"  # of weights outside bytes

@@ -1,0 +1,1 @@
+"""Processes: how serving starts, shares a port, is watched over, and ends."""
