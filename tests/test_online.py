@@ -207,7 +207,7 @@ settings = FeatureSettings(home=home, max_records=max_records, online_url=url)
 def write(first):
     online = OnlineFeatures(settings)
     for tick in range(first, 400, 7):  # every tick is written, most by more than one
-        blob = tick.to_bytes(5, "big") + bytes(11)
+        blob = tick.to_bytes(5, "big") + bytes(9)
         online.write_records({"shared-ada": blob, "shared-bob": blob})
         online.note_applied("shared-stream", [tick])
 

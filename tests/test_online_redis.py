@@ -15,7 +15,7 @@ from pybreaker import STATE_CLOSED, STATE_OPEN
 from features.online.contract import OnlineError, Row
 from features.online.definitions import RECORDS
 from features.online.redis_link import OUTAGES_IN_A_ROW, PROBE_EVERY_S, TIMEOUT_S, RedisLink
-from features.online.store import OnlineFeatures
+from features.online.store import PROJECT, OnlineFeatures
 from features.settings import FeatureSettings
 from tests.redis_server import RedisServer, SlowLine
 from tests.test_online import records
@@ -166,7 +166,7 @@ def test_a_slow_server_is_not_asked_again_at_once(
 
 def test_what_redis_refuses_is_no_outage(online: OnlineFeatures, server: RedisServer) -> None:
     client = link(online).client
-    client.set("{interplay:taken}:applied", "text")
+    client.set(f"{{{PROJECT}:taken}}:applied", "text")
     for _ in range(OUTAGES_IN_A_ROW + 1):
         with pytest.raises(OnlineError, match="could not note what it holds of taken: "):
             online.note_applied("taken", [1])

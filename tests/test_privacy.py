@@ -24,6 +24,7 @@ from features.online.materialization import materialize
 from tests.running import Running, add_items, decide, record, viewed
 from tests.test_erasure import traces
 
+APART_NS = 10_000_000  # what is less than 4 ms apart has no order
 ERASED = "ada-4711"
 
 
@@ -48,9 +49,12 @@ def export(running: Running, **ids: str) -> list[dict[str, Any]]:
 
 
 def in_the_past(running: Running, *names: str) -> list[Any]:
-    """Two views of each, a moment ago."""
-    now = int(time.time())
-    return [viewed(name, "eggs", event_time=Timestamp(seconds=now - 9)) for name in names * 2]
+    """Two views of each, a moment ago; no two at the same time."""
+    now, views = int(time.time()), []
+    for number, name in enumerate(names * 2):
+        at = Timestamp(seconds=now - 9, nanos=number * APART_NS)
+        views.append(viewed(name, "eggs", event_time=at))
+    return views
 
 
 def test_nothing_is_held_from_the_answer_on(home: Path) -> None:

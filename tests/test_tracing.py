@@ -85,16 +85,16 @@ def test_a_call_is_traced_with_its_parts_in_the_callers_trace(
     assert tags(parts["model"]) == {"batch_size": 1}
     times = [
         whole.start_time_unix_nano,
-        parts["features"].start_time_unix_nano,
-        parts["features"].end_time_unix_nano,
         parts["queue"].start_time_unix_nano,
         parts["queue"].end_time_unix_nano,
+        parts["features"].start_time_unix_nano,
+        parts["features"].end_time_unix_nano,
         parts["model"].start_time_unix_nano,
         parts["model"].end_time_unix_nano,
         whole.end_time_unix_nano,
     ]
     assert times == sorted(times)
-    assert parts["queue"].end_time_unix_nano == parts["model"].start_time_unix_nano
+    assert parts["queue"].end_time_unix_nano == parts["features"].start_time_unix_nano
     assert "interplay" in collector.services
     assert customer.encode() not in b"".join(each.SerializeToString() for each in collector.spans)
 

@@ -19,7 +19,7 @@ def test_the_shipped_vocabulary_knows_both_sides() -> None:
     assert not vocabulary.types["impression"].predicted
     assert vocabulary.predicted[:3] == ("view", "search", "favorite")  # in code order
     assert vocabulary.channel_code("web") == 1
-    assert vocabulary.channel_code("billboard") == 255
+    assert vocabulary.channel_code("billboard") == 31
 
 
 def test_the_digest_changes_with_meaning_only(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_digest_changes_with_meaning_only(tmp_path: Path) -> None:
         (VIEW.replace("CUSTOMER", "ROBOT"), "type 'view': .*ROBOT"),
         (VIEW.replace(", predicted = true", ""), "type 'view': .*predicted"),
         (VIEW.replace("predicted = true", "predicted = false"), "no type is predicted"),
-        (VIEW + "[channels]\nweb = 255\n", r"channel 'web': code 255 is not within 1..254"),
+        (VIEW + "[channels]\nweb = 31\n", r"channel 'web': code 31 is not within 1..30"),
         ("[types", "vocabulary.toml: "),
     ],
 )

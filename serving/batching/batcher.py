@@ -70,6 +70,8 @@ class Batcher(Generic[Q, A]):
     def _admit(self, now: float, deadline: float, lane: str) -> None:
         if deadline <= now:
             raise DeadlineError("the deadline has passed")
+        if self._worker is None:
+            return  # nobody is in the way
         wait_s = self._wait_s(now, lane)
         if len(self._waiting) >= self._max_queue or now + wait_s > deadline:
             raise QueueFullError(wait_s=wait_s)
