@@ -60,7 +60,6 @@ class Memory:
         live.on_visible = metrics.visible_s.observe
         metrics.channels = self.vocabulary.channels
         self._features_s = metrics.features_s
-        self._note_depth = metrics.depth_of("features")
         self._log_thread = ThreadPoolExecutor(1, "log")
         self._features_thread = ThreadPoolExecutor(1, "features")
         bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}

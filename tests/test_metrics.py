@@ -140,13 +140,13 @@ def test_several_processes_are_told_as_one(tmp_path: Path) -> None:
         samples = fetched(port)
         assert (samples[call], samples["interplay_visible_seconds_count"]) == (2, 2)
         assert samples['interplay_visible_seconds_bucket{le="0.2"}'] == 0
-        assert samples['interplay_queue_depth{queue="decisions"}'] == 6
+        assert samples['interplay_queue_depth{queue="model"}'] == 6
         assert (samples[model % 1], samples[model % 2]) == (1, 1)
         first.communicate()
         forget(first.pid, tmp_path)
         samples = fetched(port)
         assert samples[call] == 2
-        assert samples['interplay_queue_depth{queue="decisions"}'] == 3
+        assert samples['interplay_queue_depth{queue="model"}'] == 3
         assert model % 1 not in samples
         assert samples[model % 2] == 1
     finally:

@@ -50,9 +50,10 @@ def export(running: Running, **ids: str) -> list[dict[str, Any]]:
 
 def in_the_past(running: Running, *names: str) -> list[Any]:
     """Two views of each, a moment ago; no two at the same time."""
-    now, views = int(time.time()), []
+    began_ns, views = time.time_ns() - 9 * 10**9, []
     for number, name in enumerate(names * 2):
-        at = Timestamp(seconds=now - 9, nanos=number * APART_NS)
+        at = Timestamp()
+        at.FromNanoseconds(began_ns + number * APART_NS)
         views.append(viewed(name, "eggs", event_time=at))
     return views
 

@@ -96,18 +96,21 @@ class Batcher(Generic[Q, A]):
             await asyncio.wait([self._worker])
 
     async def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        hopeful = True  # nobody was in the way of who came first: they are tried in any case
         try:
             while self._waiting:
-                if batch := self._take(started := loop.time()):
+                if batch := self._take(started := loop.time(), hopeful=hopeful):
                     self._end_time = started + self._pace.seconds(len(batch), started)
                     await self._answer(batch)
                     self._pace.learn(len(batch), (now := loop.time()) - started, now)
+                hopeful = False
         finally:
             self._worker = None
 
-    def _take(self, now: float) -> list[Waiter[Q, A]]:
+    def _take(self, now: float, *, hopeful: bool) -> list[Waiter[Q, A]]:
         """The next batch: those whose turn it is and who can be answered in time."""
-        end_time = now + self._pace.seconds(min(len(self._waiting), self._max_batch), now)
+        size = min(len(self._waiting), self._max_batch)
+        end_time = now if hopeful else now + self._pace.seconds(size, now)
         batch: list[Waiter[Q, A]] = []
         late: list[Waiter[Q, A]] = []
         turns = self._waiting.take_turns()
