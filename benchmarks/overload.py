@@ -31,7 +31,7 @@ SECONDS = 8.0
 DEADLINE_MS = 100.0
 GOALS = {1.0: None, 2.0: 0.8, 3.0: 0.6}  # of the capacity, at so many times the capacity
 RECOVERY_S = 5.0
-REFUSED = 8  # RESOURCE_EXHAUSTED
+REFUSED, DROPPED = 8, 1  # RESOURCE_EXHAUSTED; CANCELLED, by gRPC itself
 
 
 def main() -> None:
@@ -78,7 +78,9 @@ def _good(name: str, result: LoadResult, capacity: float, goal: float | None) ->
     yield Figure(f"{name}: p99 of the good ones", _p99_ms(result, good), "ms")
     refused = calls["code"] == REFUSED
     yield Figure(f"{name}: refused", 100 * float(np.mean(refused)), "%")
-    other = ~good & ~refused
+    dropped = calls["code"] == DROPPED
+    yield Figure(f"{name}: refused by gRPC itself", 100 * float(np.mean(dropped)), "%")
+    other = ~good & ~refused & ~dropped
     yield Figure(f"{name}: neither good nor refused", 100 * float(np.mean(other)), "%")
     took_ms = (calls["end_time"] - calls["sent_time"])[refused] * 1e3
     yield Figure(f"{name}: refused within, p50", percentile(took_ms, 50), "ms")
