@@ -56,7 +56,7 @@ def _measure(server: Server) -> Iterator[Figure]:
         for at, customer in enumerate(asked)
     ]
     closed = _drive(server, requests, callers=CALLERS, deadline_ms=10_000)
-    capacity = closed.achieved_rate
+    capacity = float(closed.achieved_rate)
     yield Figure(f"capacity: closed loop, {CALLERS} callers", capacity, "/s")
     before = percentile(_drive(server, requests, rate=capacity / 2).latencies_ms(), 99)
     yield Figure("0.5x: p99", before, "ms")
@@ -73,7 +73,7 @@ def _measure(server: Server) -> Iterator[Figure]:
 def _good(name: str, result: LoadResult, capacity: float, goal: float | None) -> Iterator[Figure]:
     calls = result.calls
     good = (calls["code"] == OK) & (result.latencies_ms() <= DEADLINE_MS)
-    share = np.count_nonzero(good) / SECONDS / capacity
+    share = float(np.count_nonzero(good) / SECONDS / capacity)
     yield Figure(f"{name}: good answers / capacity", share, goal=goal, better="higher")
     yield Figure(f"{name}: p99 of the good ones", _p99_ms(result, good), "ms")
     refused = calls["code"] == REFUSED
