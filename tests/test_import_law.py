@@ -22,6 +22,7 @@ ONLY_IN = {
         "features/online/definitions.py",
         "features/online/contract.py",
         "features/online/redis.py",
+        "features/online/registry.py",
         "features/online/sqlite.py",
         "features/online/store.py",
     },

@@ -4,14 +4,18 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from feast.protos.feast.core.Registry_pb2 import Registry
+from feast.repo_config import RegistryConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.item import Item
 from features.online.contract import OnlineError, gaps, newest
+from features.online.registry import WholeFileRegistryStore
 from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings
 from tests.redis_server import RedisServer
@@ -237,6 +241,19 @@ def test_a_broken_sqlite_file_is_an_online_error(tmp_path: Path) -> None:
         OnlineFeatures(FeatureSettings(home=tmp_path))
     with pytest.raises(OnlineError, match=r"^SQLite could not "):
         online.read_histories(["ada"])
+
+
+def test_the_registry_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    config = RegistryConfig(path=str(tmp_path / "registry.db"))
+    store, registry = WholeFileRegistryStore(config, tmp_path), Registry()
+    registry.entities.add().spec.name = "customer" * 100_000
+    with ThreadPoolExecutor(1) as pool:
+        store.update_registry_proto(registry)
+        writing = pool.submit(lambda: [store.update_registry_proto(registry) for _ in range(50)])
+        while not writing.done():
+            assert store.get_registry_proto().entities == registry.entities
+        writing.result()
+    assert [each.name for each in tmp_path.iterdir()] == ["registry.db"]
 
 
 def test_the_newest_are_kept_and_the_others_counted() -> None:

@@ -16,6 +16,7 @@ from features.item import Item
 from features.measures.items import ITEM_MEASURES
 from features.online.contract import HistoryStore, MarkedResponse, Row
 from features.online.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
+from features.online.registry import WholeFileRegistryStore
 from features.online.sqlite import HistorySqliteOnlineStoreConfig
 from features.privacy.aging import Aging
 from features.record import RECORD_BYTES
@@ -220,7 +221,11 @@ def _config(settings: FeatureSettings) -> RepoConfig:
     return RepoConfig(
         project=PROJECT,
         provider="local",
-        registry=RegistryConfig(path=str(home.feast_registry.resolve()), cache_ttl_seconds=0),
+        registry=RegistryConfig(
+            registry_store_type=f"{WholeFileRegistryStore.__module__}.WholeFileRegistryStore",
+            path=str(home.feast_registry.resolve()),
+            cache_ttl_seconds=0,
+        ),
         online_store=_store_config(settings),
         offline_store={"type": "duckdb"},
         entity_key_serialization_version=3,

@@ -203,4 +203,6 @@ def unpack_answer(body: bytes) -> Answer:
 def _numbers(body: bytes, start: int, kind: np.dtype, count: int) -> tuple[np.ndarray, int]:
     """So many numbers, and where they end."""
     end = start + kind.itemsize * count
+    if end > len(body):
+        raise MessageError(f"{len(body)} bytes where {end} are announced")
     return np.frombuffer(body, kind, count, start), end
