@@ -46,7 +46,7 @@ async def _drive(load: Load, process: int, answer: IO[bytes]) -> np.ndarray:
     requests = _requests(load, process)
     async with connect(load) as call:
         calls: list[tuple[float, float, float, int]] = []
-        send = _sender(call, requests, load.deadline_ms, calls)
+        send = _sender(call, requests, calls)
         gc.freeze()
         pickle.dump("ready", answer)
         answer.flush()
@@ -63,12 +63,10 @@ def _requests(load: Load, process: int) -> Iterator[bytes]:
     return itertools.islice(itertools.cycle(load.requests), process, None, load.processes)
 
 
-def _sender(call: Call, requests: Iterator[bytes], deadline_ms: float, calls: list[Any]) -> Send:
-    timeout_s = deadline_ms / 1e3
-
+def _sender(call: Call, requests: Iterator[bytes], calls: list[Any]) -> Send:
     async def send(due_time: float) -> None:
         sent_time = time.monotonic()
-        code = await call(next(requests), timeout_s)
+        code = await call(next(requests))
         calls.append((due_time, sent_time, time.monotonic(), code))
 
     return send

@@ -1,20 +1,22 @@
 """The load generator's connections: gRPC, or HTTP/1.1 to servers that speak nothing else.
 
-HTTP is spoken by a protocol class of our own on the bare event loop: a client library would cost
-more than many of the servers that are measured. As many connections as there are calls at once,
-each kept alive.
+Both are spoken by protocol classes of our own on the bare event loop: a client library would cost
+more than many of the servers that are measured. HTTP/1.1 takes as many connections as there are
+calls at once, each kept alive.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import cycle
 from typing import cast
 from urllib.parse import urlsplit
 
 import grpc
 
+from benchmarks.http2 import Http2Connection
 from benchmarks.load import OK, Load, LoadError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -25,8 +27,8 @@ TIMED_OUT: int = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 CODES = {200: OK, 429: grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]}
 OTHERWISE: int = grpc.StatusCode.UNAVAILABLE.value[0]
 
-Call = Callable[[bytes, float], Awaitable[int]]
-"""Sends a request, waits so many seconds for the answer, gives the status code."""
+Call = Callable[[bytes], Awaitable[int]]
+"""Sends a request, waits for the answer until the load's deadline, gives the status code."""
 
 
 @asynccontextmanager
@@ -36,7 +38,7 @@ async def connect(load: Load) -> AsyncIterator[Call]:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await pool.open()
-    except (TimeoutError, ConnectionError):
+    except (TimeoutError, OSError):
         text = f"no server at {load.target} within {CONNECT_TIMEOUT_S:g} s"
         raise LoadError(text) from None
     try:
@@ -46,34 +48,39 @@ async def connect(load: Load) -> AsyncIterator[Call]:
 
 
 class GrpcPool:
-    """Channels to one server, each with a connection of its own, used in turn."""
+    """Connections to one server, used in turn; one that the server has closed is made anew."""
 
     def __init__(self, load: Load) -> None:
         """Connects in open()."""
-        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [
-            grpc.aio.insecure_channel(load.target, options) for _ in range(load.connections)
-        ]
-        self._in_turn = cycle([each.unary_unary(load.method) for each in self._channels])
+        self._host, _, port = load.target.rpartition(":")
+        self._port = int(port)
+        self._new = partial(Http2Connection, load.method, load.target, load.deadline_ms / 1e3)
+        self._connections: list[Http2Connection] = []
+        self._in_turn = cycle(range(load.connections))
+        self._size = load.connections
 
     async def open(self) -> None:
         """All of them."""
-        for channel in self._channels:
-            await channel.channel_ready()
+        self._connections = [await self._connection() for _ in range(self._size)]
 
-    async def call(self, request: bytes, timeout_s: float) -> int:
+    async def call(self, request: bytes) -> int:
         """See Call."""
-        try:
-            await next(self._in_turn)(request, timeout=timeout_s)
-        except grpc.aio.AioRpcError as error:
-            code: int = error.code().value[0]
-            return code
-        return OK
+        at = next(self._in_turn)
+        if self._connections[at].gone:
+            try:
+                self._connections[at] = await self._connection()
+            except OSError:
+                return OTHERWISE
+        return await self._connections[at].ask(request)
 
     async def close(self) -> None:
         """Closes what is open."""
-        for channel in self._channels:
-            await channel.close()
+        for connection in self._connections:
+            connection.close()
+
+    async def _connection(self) -> Http2Connection:
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(self._new, self._host, self._port))[1]
 
 
 class HttpPool:
@@ -87,18 +94,18 @@ class HttpPool:
             f"POST {load.method} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
             "content-type: application/json\r\ncontent-length: "
         ).encode()
-        self._callers = load.callers or 1
+        self._callers, self._timeout_s = load.callers or 1, load.deadline_ms / 1e3
         self._free: list[_Connection] = []
 
     async def open(self) -> None:
         """One for each caller: none has to connect while it is timed."""
         self._free = [await self._connection() for _ in range(self._callers)]
 
-    async def call(self, request: bytes, timeout_s: float) -> int:
+    async def call(self, request: bytes) -> int:
         """See Call."""
         connection = None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 connection = self._free.pop() if self._free else await self._connection()
                 head = b"%s%d%s" % (self._head, len(request), END_OF_HEAD)
                 status = await connection.ask(head + request)

@@ -1,11 +1,12 @@
 """The load generator against a real server on loopback."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -23,6 +24,7 @@ class Server:
     """What the server saw: each method's requests, and from when to when it stood still."""
 
     target: str = ""
+    options: tuple[tuple[str, int], ...] = ()
     seen: list[bytes] = field(default_factory=list)
     stalled: list[tuple[float, float]] = field(default_factory=list)
 
@@ -48,7 +50,7 @@ class Server:
 
     async def serve(self, started: threading.Event, ended: asyncio.Event) -> None:
         """Lives until `ended`."""
-        server = grpc.aio.server()
+        server = grpc.aio.server(options=self.options)
         methods = {"Echo": self.echo, "StallOnce": self.stall_once, "Silence": self.silence}
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()
@@ -63,8 +65,8 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    server, started = Server(), threading.Event()
+def serving(**options: int) -> Iterator[Server]:
+    server, started = Server(options=tuple(options.items())), threading.Event()
     with asyncio.Runner() as runner:
         ended = asyncio.Event()
         thread = threading.Thread(target=runner.run, args=(server.serve(started, ended),))
@@ -160,6 +162,57 @@ def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
         result = run(load)
     assert result.counts() == {"DEADLINE_EXCEEDED": 4}
     assert result.achieved_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"grpc.max_concurrent_streams": 2}, 10),
+        ({"grpc.max_connection_age_ms": 50, "grpc.max_connection_age_grace_ms": 30_000}, 10),
+        ({}, 60_000),  # near what a stream may send unasked; many times what a connection may
+    ],
+    ids=["few at once", "connections age", "large requests"],
+)
+def test_calls_bear_what_a_server_demands(options: dict[str, int], size: int) -> None:
+    with serving(**options) as server:
+        load = Load(
+            target=server.target,
+            method="/test.Test/Echo",
+            requests=[bytes(size)],
+            callers=16,
+            seconds=0.5,
+            connections=2,
+            warmup_s=0.0,
+            deadline_ms=30_000,
+        )
+        result = run(load)
+    assert result.counts() == {"OK": len(server.seen)}
+    assert set(server.seen) == {bytes(size)}
+
+
+def test_calls_of_a_server_that_hangs_up_are_unavailable() -> None:
+    def hang_up() -> None:
+        with suppress(OSError):  # the end of the test
+            while True:
+                connection, _ = listener.accept()
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        load = Load(
+            target=f"127.0.0.1:{listener.getsockname()[1]}",
+            method="/test.Test/Echo",
+            requests=[b"x"],
+            callers=3,
+            calls=12,
+            warmup_s=0.0,
+            deadline_ms=30_000,
+        )
+        result = run(load)
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    assert result.counts() == {"UNAVAILABLE": 12}
 
 
 def test_a_process_that_fails_is_an_error_not_an_empty_result(
