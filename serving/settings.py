@@ -38,6 +38,7 @@ class ServingSettings(FeatureSettings):
     read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0
     sweep_s: Annotated[float, "how often what others left or changed is looked for"] = 1.0
     processes: Annotated[int, "processes that share the port; 0 means one for each core"] = 1
+    own_cores: Annotated[bool, "each of several processes keeps to cores of its own"] = True
     engine: Annotated[
         bool, "one more process runs the model for all; always so for several with --device cuda"
     ] = False

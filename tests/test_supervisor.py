@@ -15,6 +15,7 @@ from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
 from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
+from serving.processes.cores import own_cores, shares
 from serving.settings import ServingSettings, cores
 from tests.programs import ANSWERS, program
 from tests.running import viewed
@@ -41,6 +42,29 @@ def test_a_process_that_ends_is_replaced(kill: signal.Signals, told: str) -> Non
         supervisor.process.send_signal(signal.SIGINT)
         assert supervisor.rest() == ""
     assert supervisor.process.returncode == 0
+
+
+@pytest.mark.skipif(cores() < 2, reason="there is one core for two processes")
+def test_each_process_keeps_to_its_own_cores_and_so_does_who_replaces_it() -> None:
+    with program("tests.supervised", "live") as supervisor:
+        first, second = supervisor.pids()
+        own, others = os.sched_getaffinity(first), os.sched_getaffinity(second)
+        assert not own & others
+        assert own | others == os.sched_getaffinity(0)
+        os.kill(first, signal.SIGKILL)
+        assert os.sched_getaffinity(int(supervisor.line(ANSWERS)[1])) == own
+        supervisor.process.send_signal(signal.SIGINT)
+
+
+def test_cores_are_shared_out_where_there_are_enough() -> None:
+    usable = sorted(os.sched_getaffinity(0))[: cores()]
+    assert own_cores(ServingSettings(processes=len(usable))) == [{each} for each in usable]
+    every = set(usable)
+    assert own_cores(ServingSettings(processes=len(usable) + 1)) == [every] * (len(usable) + 1)
+    assert own_cores(ServingSettings(processes=2, own_cores=False)) == [every] * 2
+    assert own_cores(ServingSettings(processes=2, engine=True)) == [every] * 2
+    assert [len(each) for each in shares(range(8), 3)] == [2, 3, 3]
+    assert set().union(*shares(range(8), 3)) == set(range(8))
 
 
 def kill_alone(process: "subprocess.Popen[str]") -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from serving.metrics import forget, serve_all
+from serving.processes.cores import Serve, on_cores, own_cores
 from serving.processes.port import StartError, hold
 from serving.processes.process import serve_engine, serve_shared
 from serving.settings import ServingSettings
@@ -35,7 +36,6 @@ KILL_S = 10.0  # beyond grace_s: a process that has not ended by then is killed
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Serve = Callable[[ServingSettings, Connection, Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,12 @@ class Supervisor:
             holder = stack.enter_context(
                 hold(self._settings.host, self._settings.port, shared=True)
             )
-            shared = replace(self._settings, port=holder.getsockname()[1], metrics_port=0)
+            shared = replace(
+                self._settings,
+                port=holder.getsockname()[1],
+                metrics_port=0,
+                threads=self._settings.model_threads,  # of all cores: a process sees its own
+            )
             self._show_metrics(stack)
             await self._in_thread(self._start_template)
             # Its other end is in this process alone: closed, or gone with it, all of them end.
@@ -99,7 +104,7 @@ class Supervisor:
     def _work(self, stack: ExitStack) -> list[Serve]:
         """What each of the processes does."""
         if not self._settings.has_engine:
-            return [self._serve] * self._count
+            return [partial(on_cores, own, self._serve) for own in own_cores(self._settings)]
         # Listens as long as this process lives: who calls while no engine does waits for the next.
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "engine"
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
