@@ -24,7 +24,7 @@ from serving.errors import DeadlineError, InvalidError, ServingError, code_of, t
 LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
 
 logger = logging.getLogger(__name__)
-Method = Callable[[Any, float], Awaitable[Message]]
+Method = Callable[[Any, float], Awaitable[Message | bytes]]
 StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
 Work = Callable[[float], Awaitable[bytes]]
 
@@ -58,7 +58,8 @@ def _unary(
 
         async def in_time(request: Any, deadline: float) -> bytes:
             async with asyncio.timeout_at(deadline):
-                return (await method(request, deadline)).SerializeToString()
+                reply = await method(request, deadline)
+            return reply if isinstance(reply, bytes) else reply.SerializeToString()
 
         with calls.begin(declared, context) as call:
             return await _guarded(declared, context, work, call)

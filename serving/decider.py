@@ -26,7 +26,7 @@ from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Scorer
 from serving.model.scoring import Asked, Scored, now_tick, popular, score
-from serving.policy import Intents, Ranked
+from serving.policy import Ranked
 from serving.question import Question
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -54,7 +54,7 @@ class Decision:
 
     decision_id: str
     ranked: list[Ranked]
-    intents: Intents
+    intents: bytes  # see serving.wire
     model_version: str
     interactions_seen: int
     newest_tick: int | None

@@ -9,11 +9,8 @@ from itertools import chain, islice
 
 import numpy as np
 
-from features.vocabulary import SILENCE
 from serving.model.scorer import Scores
 
-Intents = tuple[tuple[str, float], ...]
-"""Types with their probabilities, most probable first."""
 ItemIds = Callable[[Sequence[int]], list[str]]
 """Which items stand at these places of the item axis."""
 
@@ -24,7 +21,7 @@ class Ranked:
 
     item_id: str
     score: float
-    intents: Intents
+    intents: bytes  # see serving.wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,6 @@ class Best:
     item_ids: Sequence[str]  # N
     joint_NT: np.ndarray
     intent_BU: np.ndarray
-
-
-def intents_of(intent_BU: np.ndarray, types: Sequence[str]) -> list[Intents]:
-    """What kind of interaction comes next for each customer, silence included."""
-    return _sorted((*types, SILENCE), intent_BU)
 
 
 def best(scores: Scores, *, open_BK: np.ndarray, k_B: Sequence[int], item_ids: ItemIds) -> Best:
@@ -53,10 +45,10 @@ def best(scores: Scores, *, open_BK: np.ndarray, k_B: Sequence[int], item_ids: I
     )
 
 
-def rank(best: Best, types: Sequence[str]) -> list[list[Ranked]]:
+def rank(best: Best, intents_N: Sequence[bytes]) -> list[list[Ranked]]:
     """The items of each customer with their scores, and the types that come next with them."""
-    scores, intents = best.joint_NT.sum(axis=1).tolist(), _sorted(types, best.joint_NT)
-    every = map(Ranked, best.item_ids, scores, intents)
+    scores = best.joint_NT.sum(axis=1).tolist()
+    every = map(Ranked, best.item_ids, scores, intents_N)
     return [list(islice(every, count)) for count in best.count_B]
 
 
@@ -79,12 +71,4 @@ def most_popular(
         best[each] = None
         if len(best) == k:
             break
-    return [Ranked(each, 0.0, ()) for each in item_ids(list(best))]
-
-
-def _sorted(types: Sequence[str], probability_NT: np.ndarray) -> list[Intents]:
-    """Each row as types with their probabilities, most probable first."""
-    order_NT = np.argsort(-probability_NT, axis=1, kind="stable")
-    sorted_NT = np.take_along_axis(probability_NT, order_NT, 1).tolist()
-    names_NT = np.array(types, object)[order_NT].tolist()
-    return [tuple(zip(*row, strict=True)) for row in zip(names_NT, sorted_NT, strict=True)]
+    return [Ranked(each, 0.0, b"") for each in item_ids(list(best))]

@@ -1,9 +1,7 @@
 """Replies: our own types become the API's messages."""
 
-import struct
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,15 +20,9 @@ from features.vocabulary import Initiator
 from serving.decider import Decision, Degradation
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
-from serving.policy import Intents
+from serving.wire import candidate
 
 NANOS_PER_SECOND = 10**9
-WIRE_I64, WIRE_LEN = 1, 2  # protobuf.dev/programming-guides/encoding
-INTENTS_OF_CANDIDATE, INTENTS_OF_REPLY = (
-    message.DESCRIPTOR.fields_by_name["intents"].number
-    for message in (personalization_pb.Candidate, personalization_pb.DecideInteractionResponse)
-)
-_double = struct.Struct("<d").pack
 INITIATORS = {
     Initiator.CUSTOMER: interaction_pb.INITIATOR_CUSTOMER,
     Initiator.COMPANY: interaction_pb.INITIATOR_COMPANY,
@@ -43,44 +35,19 @@ DEGRADATION = {
 }
 
 
-def decision_reply(
-    decision: Decision, catalog: Catalog
-) -> personalization_pb.DecideInteractionResponse:
-    """A decision, with the items' names."""
+def decision_reply(decision: Decision, catalog: Catalog) -> bytes:
+    """A decision with the items' names, as a serialised DecideInteractionResponse."""
     reply = personalization_pb.DecideInteractionResponse(
         decision_id=decision.decision_id,
         model_version=decision.model_version,
         freshness=_freshness(decision),
         profiled=decision.profiled,
     )
-    reply.MergeFromString(_intents(decision.intents, field=INTENTS_OF_REPLY))
-    for each in decision.ranked:
-        name = catalog.name(each.item_id)
-        candidate = reply.candidates.add(item_id=each.item_id, score=each.score, name=name)
-        candidate.MergeFromString(_intents(each.intents, field=INTENTS_OF_CANDIDATE))
-    return reply
-
-
-def _intents(intents: Intents, *, field: int) -> bytes:
-    """The wire format of a repeated field of intents.
-
-    An answer holds over a hundred of them, and making so many messages was what cost most of it.
-    """
-    return b"".join([_head(field, name) + _double(value) for name, value in intents])
-
-
-@cache
-def _head(field: int, type_: str) -> bytes:
-    """All that comes before the eight bytes of the probability."""
-    probability = personalization_pb.Intent.DESCRIPTOR.fields_by_name["probability"].number
-    body = personalization_pb.Intent(type=type_).SerializeToString()
-    body += bytes([probability << 3 | WIRE_I64])
-    return _varint(field << 3 | WIRE_LEN) + _varint(len(body) + 8) + body
-
-
-def _varint(number: int) -> bytes:
-    low, rest = number & 127, number >> 7
-    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
+    candidates = [
+        candidate(each.item_id, catalog.name(each.item_id), each.score, each.intents)
+        for each in decision.ranked
+    ]
+    return b"".join([reply.SerializeToString(), decision.intents, *candidates])
 
 
 def _freshness(decision: Decision) -> personalization_pb.Freshness:

@@ -108,7 +108,7 @@ class Service:
 
     async def decide_interaction(
         self, request: personalization_pb.DecideInteractionRequest, deadline: float
-    ) -> personalization_pb.DecideInteractionResponse:
+    ) -> bytes:
         """Within the deadline hint, where that is shorter."""
         hint, catalog = hint_s(request), self._memory.catalog
         if hint is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from serving.model.scorer import Scores
-from serving.policy import Ranked, best, intents_of, most_popular, rank
+from serving.policy import Ranked, best, most_popular, rank
 
 ITEM_BK = np.array([[2, 0, 3], [3, 1, 0]])
 JOINT_BKT = np.array(
@@ -25,7 +25,7 @@ def item_ids(places: Sequence[int]) -> list[str]:
 def ranked(open_BK: np.ndarray, *k_B: int) -> list[list[Ranked]]:
     scores = Scores(np.zeros((2, 3), np.float32), ITEM_BK, JOINT_BKT)
     kept = best(scores, open_BK=open_BK, k_B=k_B, item_ids=item_ids)
-    return rank(kept, ("view", "purchase"))
+    return rank(kept, [str(at).encode() for at in range(len(kept.item_ids))])
 
 
 def names(open_BK: np.ndarray, *k_B: int) -> list[list[str]]:
@@ -35,10 +35,10 @@ def names(open_BK: np.ndarray, *k_B: int) -> list[list[str]]:
 def test_score_is_the_sum_over_types() -> None:
     assert ranked(EVERY_BK, 2, 1) == [
         [
-            Ranked("c", 0.75, (("purchase", 0.5), ("view", 0.25))),
-            Ranked("a", 0.125, (("view", 0.125), ("purchase", 0.0))),
+            Ranked("c", 0.75, b"0"),
+            Ranked("a", 0.125, b"1"),
         ],
-        [Ranked("d", 0.75, (("view", 0.5), ("purchase", 0.25)))],
+        [Ranked("d", 0.75, b"2")],
     ]
 
 
@@ -52,14 +52,6 @@ def test_what_is_not_open_is_never_ranked_nor_named() -> None:
     assert names(np.array([[1, 0, 0], [0, 0, 0]], bool), 3, 3) == [["c"], []]
 
 
-def test_intents_are_sorted_and_hold_silence() -> None:
-    intent_BU = np.array([[0.25, 0.125, 0.625], [0.5, 0.25, 0.25]], np.float32)
-    assert intents_of(intent_BU, ("view", "purchase")) == [
-        (("silence", 0.625), ("view", 0.25), ("purchase", 0.125)),
-        (("view", 0.5), ("purchase", 0.25), ("silence", 0.25)),
-    ]
-
-
 def test_popularity_skips_what_may_not_be_offered() -> None:
     popular = most_popular(
         [3, 1, 0, 2],
@@ -68,7 +60,7 @@ def test_popularity_skips_what_may_not_be_offered() -> None:
         excluded=[1],
         k=2,
     )
-    assert popular == [Ranked("a", 0.0, ()), Ranked("c", 0.0, ())]
+    assert popular == [Ranked("a", 0.0, b""), Ranked("c", 0.0, b"")]
 
 
 def test_what_nobody_has_turned_to_follows_the_popular() -> None:

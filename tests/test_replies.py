@@ -1,5 +1,6 @@
 """Replies: a decision becomes the message that its frontend reads."""
 
+import numpy as np
 import pytest
 from interplay.v1.personalization_service_pb2 import (
     Candidate,
@@ -12,13 +13,14 @@ from interplay.v1.personalization_service_pb2 import (
 from features.item import Item
 from serving.decider import Decision, Degradation
 from serving.items.catalog import Catalog
-from serving.policy import Intents, Ranked
+from serving.policy import Ranked
 from serving.replies import decision_reply
+from serving.wire import candidate_intents, reply_intents
 
 LONG = "a-type-of-a-hundred-and-thirty-letters" + "-" * 92
 
 
-def reply(ranked: list[Ranked], intents: Intents) -> DecideInteractionResponse:
+def reply(ranked: list[Ranked], intents: bytes) -> DecideInteractionResponse:
     decision = Decision(
         decision_id="d1",
         ranked=ranked,
@@ -30,20 +32,21 @@ def reply(ranked: list[Ranked], intents: Intents) -> DecideInteractionResponse:
         degradation=Degradation.NONE,
         profiled=True,
     )
-    return decision_reply(decision, Catalog([Item(item_id="tea", name="Tea")]))
+    data = decision_reply(decision, Catalog([Item(item_id="tea", name="Tea")]))
+    return DecideInteractionResponse.FromString(data)
 
 
 def test_a_decision_is_told_whole() -> None:
-    ranked = [
-        Ranked("tea", 0.75, (("purchase", 0.5), ("view", 0.25))),
-        Ranked("mug", 0.125, (("view", 0.125), ("purchase", 0.0))),
-    ]
+    types = ("view", "purchase")
+    tea, mug = candidate_intents(types, np.array([[0.25, 0.5], [0.125, 0.0]], np.float32))
+    ranked = [Ranked("tea", 0.75, tea), Ranked("mug", 0.125, mug)]
+    (intents,) = reply_intents(("view", "silence"), np.array([[0.375, 0.625]], np.float32))
     freshness = Freshness(
         interactions_seen=2, degradation_level=DegradationLevel.DEGRADATION_LEVEL_NONE
     )
     freshness.staleness.FromNanoseconds(0)
     freshness.newest_event_time.FromSeconds(1)
-    assert reply(ranked, (("silence", 0.625), ("view", 0.375))) == DecideInteractionResponse(
+    assert reply(ranked, intents) == DecideInteractionResponse(
         decision_id="d1",
         candidates=[
             Candidate(
@@ -76,6 +79,23 @@ def test_a_decision_is_told_whole() -> None:
 
 @pytest.mark.parametrize("name", ["", "é", LONG])
 def test_types_of_any_length_survive(name: str) -> None:
-    assert [*reply([], ((name, 0.5),)).intents] == [Intent(type=name, probability=0.5)]
-    (candidate,) = reply([Ranked("tea", 0.5, ((name, 0.25),))], ()).candidates
+    (intents,) = reply_intents([name], np.array([[0.5]]))
+    assert [*reply([], intents).intents] == [Intent(type=name, probability=0.5)]
+    (intents,) = candidate_intents([name], np.array([[0.25]]))
+    (candidate,) = reply([Ranked("tea", 0.5, intents)], b"").candidates
     assert [*candidate.intents] == [Intent(type=name, probability=0.25)]
+
+
+def test_of_equal_probabilities_the_first_type_comes_first() -> None:
+    types = ("view", "purchase", "silence")
+    (intents,) = reply_intents(types, np.array([[0.25, 0.25, 0.5]]))
+    assert [each.type for each in reply([], intents).intents] == ["silence", "view", "purchase"]
+
+
+def test_an_item_id_of_any_length_survives() -> None:
+    (candidate,) = reply([Ranked("x" * 200, 0.5, b"")], b"").candidates
+    assert (candidate.item_id, candidate.score, candidate.name) == ("x" * 200, 0.5, "")
+
+
+def test_of_nothing_there_are_no_intents() -> None:
+    assert candidate_intents(("view", "purchase"), np.zeros((0, 2))) == []

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from features.record import RECORD_BYTES, TICKS_PER_SECOND
+from features.vocabulary import SILENCE
 from serving.batching.padding import runs_of
 from serving.items.axis import ItemAxis
 from serving.items.catalog import Catalog
@@ -18,8 +19,9 @@ from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
-from serving.policy import Best, Intents, Ranked, best, intents_of, most_popular, rank
+from serving.policy import Best, Ranked, best, most_popular, rank
 from serving.question import Question
+from serving.wire import candidate_intents, reply_intents
 
 MAX_RUNS = 16  # of a batch that fails: enough to tell one culprit of 32 from the others
 
@@ -55,7 +57,7 @@ class Scored:
     """What the model and the policy make of it."""
 
     ranked: list[Ranked]
-    intents: Intents
+    intents: bytes  # see serving.wire
     version: str
     max_length: int
     began_ns: int = 0  # the run of the model, and for how many
@@ -157,8 +159,9 @@ def tell(found: Found, types: Sequence[str]) -> list[Scored]:
     """The same in words, for each question."""
     best = found.best
     run = found.version, found.max_length, found.began_ns, found.batch_size
-    each = zip(rank(best, types), intents_of(best.intent_BU, types), strict=True)
-    return [Scored(ranked, intents, *run) for ranked, intents in each]
+    intents = reply_intents((*types, SILENCE), best.intent_BU)
+    every = zip(rank(best, candidate_intents(types, best.joint_NT)), intents, strict=True)
+    return [Scored(*each, *run) for each in every]
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
@@ -172,7 +175,7 @@ def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
         k=question.k,
     )
     max_length = model.scorer.contract.max_length
-    return Scored(ranked, (), model.version, max_length, popular=True)
+    return Scored(ranked, b"", model.version, max_length, popular=True)
 
 
 def popular_instead(asked: Asked) -> Scored:
