@@ -4,13 +4,15 @@ It is our Batcher, our in_thread, gRPC's asyncio server on uvloop, and the garba
 after start-up, put together as serving/ does. It is not the product: no features are read, no
 history is encoded, no policy applied, nothing checked or recorded; the history is in the request.
 
-With two processes each has a batcher, a session and one thread; they share the port.
+With two processes each has a batcher, a session, one thread and cores of its own; they share the
+port.
 
 python -m benchmarks.peers.interplay_server PORT PROCESSES
 """
 
 import asyncio
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -23,20 +25,30 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from benchmarks.peers.ranking import MAX_BATCH, Ranking, packed, stacked
 from serving.batching.batcher import Batcher, in_thread
+from serving.processes.cores import own_cores
+from serving.settings import ServingSettings
 
 MAX_QUEUE = 1024
 
 
-def main(port: str, processes: str) -> None:
-    """Serves until told to stop."""
-    again = [sys.executable, "-m", "benchmarks.peers.interplay_server", port, "1"]
-    others = [subprocess.Popen(again) for _ in range(int(processes) - 1)]
+def main(port: str, processes: str, place: str = "0") -> None:
+    """Serves until told to stop; in the first place it starts the other processes."""
+    later = range(1, int(processes)) if place == "0" else ()
+    others = [_start(port, processes, each) for each in later]
+    own = own_cores(ServingSettings(processes=int(processes)))[int(place)]
+    if own:
+        os.sched_setaffinity(0, own)
     try:
         uvloop.run(serve(int(port), threads=1))
     finally:
         for each in others:
             each.terminate()
             each.wait()
+
+
+def _start(port: str, processes: str, place: int) -> "subprocess.Popen[bytes]":
+    module = "benchmarks.peers.interplay_server"
+    return subprocess.Popen([sys.executable, "-m", module, port, processes, str(place)])
 
 
 async def serve(port: int, *, threads: int) -> None:
