@@ -76,13 +76,13 @@ class FreshIndex:
         self._index_by_hash[self._hashes[-1]] = len(self.item_ids)
         self.item_ids.append(item_id)
 
-    def only(self, indexes: Sequence[int]) -> "FreshIndex":
-        """Another one, of these items in this order."""
-        fresh = FreshIndex()
-        fresh.item_ids = [self.item_ids[each] for each in indexes]
-        fresh._hashes = [self._hashes[each] for each in indexes]
-        fresh._index_by_hash = {each: index for index, each in enumerate(fresh._hashes)}
-        return fresh
+    def take(self, other: "FreshIndex", indexes: Sequence[int]) -> None:
+        """Adds these items of another one, in this order, none of which it holds."""
+        hashes = [other._hashes[each] for each in indexes]
+        first = len(self.item_ids)
+        self._index_by_hash.update(zip(hashes, range(first, first + len(hashes)), strict=True))
+        self._hashes += hashes
+        self.item_ids += [other.item_ids[each] for each in indexes]
 
     def rows(self, hashes: np.ndarray) -> np.ndarray:
         """As ItemIndex.rows. One by one: few items of a batch are fresh."""

@@ -24,7 +24,7 @@ from features.privacy.erasure import Erasures
 from features.vocabulary import Vocabulary
 from serving.batching.batcher import Batcher, BatchError, in_thread
 from serving.errors import InvalidError, QueueFullError, UnavailableError
-from serving.items.catalog import NO_ITEMS, Catalog
+from serving.items.catalog import Catalog
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
 
@@ -175,7 +175,7 @@ class Memory:
 
     async def sweep(self) -> None:
         """Learns what others have changed, and applies what was left behind; see features.live."""
-        await self._renew_catalog()
+        await self._follow(self.catalog)
         await self.apply()
         more = True
         while more:
@@ -183,8 +183,9 @@ class Memory:
             fetched = await self._in_log_thread(partial(self._live.fetch, lacking))
             more = await self._in_features_thread(partial(self._live.merge, *fetched))
 
-    async def _renew_catalog(self) -> None:
-        catalog, limit = self.catalog, CHANGES_A_STEP
+    async def _follow(self, catalog: Catalog) -> None:
+        """Lets a catalog learn what has changed in the log."""
+        limit = CHANGES_A_STEP
         while changes := await self._in_log_thread(
             partial(self._live.changed_items, after=catalog.position, limit=limit)
         ):
@@ -242,15 +243,22 @@ class Memory:
         """One item of the catalog, from the online store; raises UnavailableError."""
         return await self._in_features_thread(partial(self._live.get_item, item_id))
 
-    async def read_catalog(
-        self, model_items: ItemIndex = NO_ITEMS, content: Content | None = None
-    ) -> Catalog:
-        """The whole catalog as it stands in the log, aligned to a model; see Catalog."""
-        return await self._in_log_thread(partial(self._read_catalog, model_items, content))
+    async def read_catalog(self) -> None:
+        """Reads the whole catalog as it stands in the log: once, at the start."""
+        self.catalog = await self._in_log_thread(self._read_catalog)
 
-    def _read_catalog(self, model_items: ItemIndex, content: Content | None) -> Catalog:
+    def _read_catalog(self) -> Catalog:
         position = self._live.last_item_change()
-        return Catalog(self._live.items(), model_items, content, position=position)
+        return Catalog(self._live.items(), position=position)
+
+    async def aligned(self, model_items: ItemIndex, content: Content | None) -> Catalog:
+        """The catalog for another model, as of now: to be used before anything else is awaited.
+
+        Neither calls nor writes wait for it; what is written meanwhile is read from the log.
+        """
+        catalog = await asyncio.to_thread(self.catalog.aligned, model_items, content)
+        await self._follow(catalog)
+        return catalog
 
     async def _in_log_thread(self, function: Callable[[], T]) -> T:
         try:

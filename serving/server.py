@@ -74,7 +74,7 @@ class Server:
         self._holder = None if self._shared else hold(host, port)
         live = await asyncio.to_thread(LiveFeatures, self._settings)
         self.memory = Memory(live, self._settings, self.metrics)
-        self.memory.catalog = await self.memory.read_catalog()
+        await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
         self._registry = Registry(self._settings, self.memory.vocabulary)
         self._champion = Champion(self._registry.champion, self._registry.load)
@@ -162,11 +162,15 @@ class Server:
         if link is not None and serving is not None and link.provider != serving.scorer.provider:
             serving = None  # a new engine may run the same model on something else
         model = await self._champion.after(serving)
-        if model is not None:
+        if model is None:
+            return
+        try:
             await self._use(model)
+        except UnavailableError as error:  # the next look will find it again
+            logger.error("model %s has to wait: %s", model.version, error)
 
     async def _use(self, model: Model) -> None:
-        catalog = await self.memory.read_catalog(model.scorer.items, model.content)
+        catalog = await self.memory.aligned(model.scorer.items, model.content)
         if self.decider.model is not None:
             logger.info("model %s serves from now on", model.version)
         if not catalog.axis.available_V.any():

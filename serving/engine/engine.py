@@ -101,7 +101,7 @@ class Engine:
         if isinstance(model.scorer, Scorer):
             model.scorer.on_run = self._metrics.ran
         try:
-            catalog = await self._in_log_thread(partial(self._read_catalog, model))
+            catalog = await self._catalog_for(model)
         except LogError as error:
             logger.error(
                 "model %s has to wait, the catalog cannot be read: %s", model.version, error
@@ -111,6 +111,15 @@ class Engine:
         logger.info("the engine runs model %s", model.version)
         for writer in self._writers:
             writer.write(self._news())
+
+    async def _catalog_for(self, model: Model) -> Catalog:
+        """As of now; the log is read through only once."""
+        if self._serving is None:
+            return await self._in_log_thread(partial(self._read_catalog, model))
+        aligned = self._serving[1].aligned
+        catalog = await asyncio.to_thread(aligned, model.scorer.items, model.content)
+        await self._follow(catalog)
+        return catalog
 
     def _read_catalog(self, model: Model) -> Catalog:
         position = self._log.last_item_change()
@@ -214,15 +223,16 @@ class Engine:
             await self._renewing.ask(None)
 
     async def _renew(self, callers: Sequence[None]) -> Sequence[None]:
-        """Follows what has changed in the log."""
         if self._serving is not None:
-            _, catalog = self._serving
-            limit = CHANGES_A_STEP
-            while changes := await self._in_log_thread(
-                lambda: self._log.changed_items(after=catalog.position, limit=limit)
-            ):
-                catalog.learn(changes)
+            await self._follow(self._serving[1])
         return callers
+
+    async def _follow(self, catalog: Catalog) -> None:
+        """Learns what has changed in the log."""
+        while changes := await self._in_log_thread(
+            lambda: self._log.changed_items(after=catalog.position, limit=CHANGES_A_STEP)
+        ):
+            catalog.learn(changes)
 
     async def _in_log_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._log_thread, function)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+import numpy as np
+
 from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
@@ -10,6 +12,7 @@ from features.log.contract import ItemChange
 from features.record import item_hash
 from serving.items.axis import ItemAxis
 from serving.items.masks import Masks
+from serving.items.moving import Growth, realigned
 
 NO_ITEMS = ItemIndex(())
 ITEMS_AT_ONCE = 1000
@@ -34,7 +37,19 @@ class Catalog:
         self._items: dict[str, Item] = {}
         self.by_hash: dict[int, Item] = {}  # by features.record.item_hash
         self.masks = Masks(ItemAxis(model_items, content))
+        self._growth: Growth | None = None
         self.put(items)
+
+    def aligned(self, model_items: ItemIndex, content: Content | None) -> "Catalog":
+        """The same items on the axis of another model. Blocks; any thread may do this.
+
+        It lacks what is written to this one meanwhile: it must learn() that before it is used.
+        """
+        catalog = Catalog((), position=self.position)  # what comes later is learned
+        catalog._items, catalog.by_hash = self._items, self.by_hash
+        items = list(self._items.values())
+        catalog.masks = Masks(realigned(self.axis, items, model_items, content))
+        return catalog
 
     @property
     def axis(self) -> ItemAxis:
@@ -51,15 +66,33 @@ class Catalog:
         self._items |= items
         self.by_hash |= {item_hash(each): item for each, item in items.items()}
         if lacking := self.axis.short_by(items.values()):
-            self.masks = Masks(self.axis.grown(self._items.__contains__, by=lacking))
-        self.masks.renew(self.axis.put(list(items.values())))
+            self._grow(lacking)
+        places = self.axis.put(list(items.values()))
+        self.masks.renew(places)
+        self._prepare(places)
+
+    def _grow(self, by: int) -> None:
+        growth = self._growth
+        if growth is None or not growth.fits(by):
+            growth = Growth(self.axis, self.holds, by=by)
+        self.masks, self._growth = Masks(growth.finish()), None
+
+    def _prepare(self, places: np.ndarray) -> None:
+        """Sees to it that there is a longer axis when one is needed."""
+        if self._growth is None and Growth.is_due(self.axis):
+            self._growth = Growth(self.axis, self.holds)
+        if self._growth is not None and self._growth.fits(len(places)):
+            self._growth.follow(places)
+        else:
+            self._growth = None
 
     def remove(self, item_ids: Iterable[str]) -> None:
         """Takes items out; ids that are not held are passed over."""
-        for item_id in item_ids:
+        gone = list(item_ids)
+        for item_id in gone:
             if self._items.pop(item_id, None) is not None:
                 self.by_hash.pop(item_hash(item_id), None)
-                self.axis.hide([item_id])
+        self._prepare(self.axis.hide(gone))
 
     def learn(self, changes: Sequence[ItemChange]) -> None:
         """Follows what the log says has changed, in its order."""
