@@ -79,6 +79,11 @@ class Home:
         return f"sqlite:///{self.tracking.resolve()}"
 
     @cached_property
+    def turns(self) -> Path:
+        """Locked by the one serving process whose turn it is to load a model."""
+        return self.path / "turns.lock"
+
+    @cached_property
     def artefacts(self) -> Path:
         """The files of MLflow's runs, artefacts among them."""
         return self.path / "mlflow"

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
+from features.settings import Home
 from serving.calls import Calls
 from serving.customers import Customers
 from serving.decider import Decider
@@ -77,7 +78,8 @@ class Server:
         await self.memory.read_catalog()
         self.customers = Customers(self.memory, self._settings)
         self._registry = Registry(self._settings, self.memory.vocabulary)
-        self._champion = Champion(self._registry.champion, self._registry.load)
+        self._turns = Home(self._settings.home).turns
+        self._champion = Champion(self._registry.champion, self._registry.load, turns=self._turns)
         self._link = await self._connect()
         self.decider = Decider(self.memory, self._settings, self.metrics, self._link)
         self._health = Health()
@@ -104,6 +106,7 @@ class Server:
         self._champion = Champion(
             lambda: link.version or None,
             lambda version: self._registry.outline(version, link.provider),
+            turns=self._turns,
         )
         self.memory.on_items = link.renew
         link.start()

@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,6 +37,7 @@ def add_items(home: Path, *item_ids: str) -> None:
     log.close()
 
 
+T = TypeVar("T")
 NEW_YEAR = 1767225600  # 2026-01-01
 NUMBERS = itertools.count()
 
@@ -77,7 +79,7 @@ class Running:
         """Starts, and connects."""
         self._thread.start()
         self.server = Server(self.settings, self._tracing)
-        self._await(self.server.startup())
+        self.run(self.server.startup())
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
         self.personalization = PersonalizationServiceStub(self.channel)
         self.catalog = CatalogServiceStub(self.channel)
@@ -87,17 +89,21 @@ class Running:
 
     def refresh(self) -> None:
         """Looks for a new champion."""
-        self._await(self.server.refresh())
+        self.run(self.server.refresh())
 
     def sweep(self) -> None:
         """Applies what was left behind."""
-        self._await(self.server.memory.sweep())
+        self.run(self.server.memory.sweep())
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs it in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def shut_down(self) -> None:
         """As on SIGTERM, once."""
         if not self._ended:
             self._ended = True
-            self._await(self.server.shutdown())
+            self.run(self.server.shutdown())
 
     def __exit__(
         self,
@@ -111,9 +117,6 @@ class Running:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def _await(self, coroutine) -> None:  # type: ignore[no-untyped-def]
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
 def record(running: Running, *interactions: Interaction) -> tuple[int, int]:

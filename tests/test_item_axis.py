@@ -6,10 +6,13 @@ from features.artefact import ABSENT
 from features.content import Content, features_of
 from features.encoding import ITEM, ItemIndex, encode
 from features.item import Item
+from features.log.contract import ItemChange
 from features.record import pack
 from features.vocabulary import load_vocabulary
-from serving.items.axis import LEAST_ROOM
+from serving.items.axis import LEAST_ROOM, ItemAxis
 from serving.items.catalog import Catalog
+from serving.items.filters import parse_filter
+from serving.items.moving import Growth
 from tests.interactions import interaction
 
 KNOWN = ItemIndex(("a", "b"))
@@ -27,6 +30,11 @@ def numbered(*numbers: int) -> list[Item]:
 
 def offered(catalog: Catalog) -> list[str]:
     return sorted(catalog.axis.item_ids(np.flatnonzero(catalog.axis.available_V).tolist()))
+
+
+def offered_by(catalog: Catalog, filter_text: str) -> list[str]:
+    mask_V = catalog.masks.of(parse_filter(filter_text)) & catalog.axis.available_V
+    return sorted(catalog.axis.item_ids(np.flatnonzero(mask_V).tolist()))
 
 
 def test_a_fresh_item_has_the_vector_of_its_description() -> None:
@@ -82,6 +90,68 @@ def test_items_that_come_and_go_take_no_more_room() -> None:
         catalog.remove([each.item_id for each in few])
     assert catalog.axis.room == 64
     assert offered(catalog) == ["stays"]
+
+
+def test_a_longer_axis_is_filled_little_by_little_before_it_is_needed() -> None:
+    axis = ItemAxis(KNOWN, CONTENT, room=1024)
+    axis.put(numbered(*range(768)))
+    asked: list[str] = []  # whether it is held is asked of each item that is moved
+
+    def held(item_id: str) -> bool:
+        asked.append(item_id)
+        return True
+
+    growth, moved = Growth(axis, held), [0]
+    for number in range(768, 1024):
+        growth.follow(axis.put(numbered(number)))
+        moved.append(len(asked))
+    assert moved[-1] == 1024  # all, by the time that there is no room any more
+    assert max(np.diff(moved)) <= 8  # of 256 steps: four, and more for what came meanwhile
+    longer = growth.finish()
+    assert (longer.room, longer.used, longer.place("x1023")) == (2048, 1024, 1025)
+    assert np.array_equal(longer.fresh_ND1[:1024], axis.fresh_ND1)
+    assert (longer.fresh_ND1[1024:, -1] == np.float32(ABSENT)).all()
+
+
+def test_what_changes_while_an_axis_grows_is_right_on_the_longer_one() -> None:
+    catalog = Catalog([Item(item_id="a"), Item(item_id="b")], KNOWN, CONTENT)
+    catalog.put(numbered(*range(50)))  # from 49 on a longer axis is begun
+    catalog.put(numbered(*range(50, 60)))
+    before = catalog.axis
+    catalog.put([Item(item_id="x1", price=7, category="shoes"), Item(item_id="b", price=8)])
+    catalog.remove(["a", "x2", "x3", "x59"])
+    catalog.put([Item(item_id="x3", price=9, tags=("t1", "t2", "t3"))])
+    catalog.put(numbered(*range(60, 66)))
+    after = catalog.axis
+    assert (before.room, after.room) == (64, 128)
+    gone = {"a", "x2", "x59"}
+    every = ["a", "b", *(f"x{number}" for number in range(66))]
+    assert offered(catalog) == sorted(set(every) - gone)
+    places = after.places(["x1", "b", "x3", "x65"])
+    assert sorted(after.columns.price_V[places].tolist()) == [7, 8, 9, 65]
+    assert after.fresh_ND1[after.places(["x1"])[0] - 2].tolist() == [5, 7, 3]
+    assert offered_by(catalog, '"t3" in tags') == ["x3"]
+    assert after.live == 64
+
+
+def test_the_catalog_of_another_model_holds_the_same() -> None:
+    items = [
+        Item(item_id="a", category="shoes", tags=("t1",), price=1),
+        Item(item_id="b", unavailable=True),
+        *numbered(*range(100)),
+    ]
+    catalog = Catalog(items, KNOWN, CONTENT, position=5)
+    catalog.remove(["x7"])
+    other = catalog.aligned(ItemIndex(("x3", "gone", "x7", "a")), CONTENT)
+    assert offered(other) == offered(catalog)
+    assert (other.position, other.name("b"), other.holds("x7")) == (5, "", False)
+    assert [other.axis.place(each) for each in ("x3", "gone", "x7", "a", "b")] == [0, 1, 2, 3, 4]
+    assert other.axis.columns.price_V[[0, 3]].tolist() == [3, 1]
+    assert offered_by(other, 'category == "shoes"') == offered_by(other, '"t1" in tags') == ["a"]
+    assert offered_by(other, "price > 97") == ["x98", "x99"]
+    assert other.axis.live == 99  # b, and all numbered but x3 and x7, which the model knows
+    other.learn([ItemChange(6, "x3", None), ItemChange(7, "new", Item(item_id="new"))])
+    assert {"x3", "new"} & set(offered(other)) == {"new"}
 
 
 def test_a_history_names_fresh_items() -> None:

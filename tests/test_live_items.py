@@ -84,6 +84,8 @@ def test_a_filter_says_which_items_compete(running: Running, customer: str) -> N
     delete(running, "kiwis")
     assert offered(decide(running, customer, filter=new)) == ["apple"]
     assert offered(decide(running, customer, filter='brand == "unheard-of"')) == []
+    upsert(running, *(Item(item_id=each, name=each.title()) for each in ITEM_IDS))
+    assert offered(decide(running, customer)) == list(ITEM_IDS)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,27 @@
 """Swaps of models: no call fails, the old model is freed, the alias moved back is taken up."""
 
+import asyncio
+import fcntl
 import gc
 import shutil
 import weakref
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+from interplay.v1.catalog_service_pb2 import DeleteItemsRequest, UpsertItemsRequest
+from interplay.v1.catalog_service_pb2 import Item as Message
+
+from features.content import Content
+from features.encoding import ItemIndex
+from features.item import Item
 from features.settings import Home
+from serving.model.champion import Champion
+from serving.model.registry import Model
 from tests.artefacts import ITEM_IDS, crown, publish, write_artefact
-from tests.running import Running, add_items, asked, offered
+from tests.running import Running, add_items, asked, decide, offered, record, viewed
 
 
 def test_no_call_fails_while_models_come_and_go(tmp_path: Path) -> None:
@@ -55,6 +67,58 @@ def test_the_old_model_is_freed(tmp_path: Path) -> None:
         running.personalization.DecideInteraction(asked())
         gc.collect()  # what was frozen at the start is left out
         assert old() is None
+
+
+class Slow(Content):
+    """Does not come to an end before it is told to."""
+
+    begun, go_on = Event(), Event()
+
+    def vectors(self, items: Sequence[Item]) -> np.ndarray:
+        self.begun.set()
+        self.go_on.wait()
+        return super().vectors(items)
+
+
+def test_writes_do_not_wait_for_the_catalog_of_a_new_model(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    add_items(home.path)
+    publish(home, write_artefact(tmp_path / "first"))
+    with Running(home.path) as running, ThreadPoolExecutor(1) as thread:
+        model = running.server.decider.model
+        assert model is not None
+        content, memory = model.content, running.server.memory
+        slow = Slow(content.table_GD, content.cold_D1, content.known_H)
+        aligning = thread.submit(running.run, memory.aligned(ItemIndex(("bread",)), slow))
+        slow.begun.wait()
+        assert record(running, viewed("ada", "apple")) == (1, 0)
+        running.catalog.UpsertItems(UpsertItemsRequest(items=[Message(item_id="grapes")]))
+        running.catalog.DeleteItems(DeleteItemsRequest(item_ids=["flour"]))
+        assert offered(decide(running, "ada"))[0] == "apple"
+        slow.go_on.set()
+        catalog = aligning.result()
+        open_places = np.flatnonzero(catalog.axis.available_V).tolist()
+        found = catalog.axis.item_ids(open_places)
+    assert found == ["bread", "apple", "cheese", "dates", "eggs", "grapes"]
+
+
+def test_who_serves_takes_turns_in_loading(tmp_path: Path) -> None:
+    turns, model = tmp_path / "turns.lock", Model("1", None, {}, None)  # type: ignore[arg-type]
+    free: list[bool] = []
+
+    def load(version: str) -> Model:
+        with turns.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(True)
+            except BlockingIOError:
+                free.append(False)
+        return model
+
+    champion = Champion(lambda: "2", load, turns=turns)
+    assert asyncio.run(champion.after(None)) is model  # nobody is served yet
+    assert asyncio.run(champion.after(model)) is model
+    assert free == [True, False]
 
 
 def test_a_version_that_was_refused_stays_refused(tmp_path: Path) -> None:

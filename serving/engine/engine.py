@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from features.log.contract import Log, LogError, open_log
+from features.settings import Home
 from features.vocabulary import Vocabulary, load_vocabulary
 from serving.batching.batcher import Batcher, BatchError, in_thread
 from serving.engine.messages import (
@@ -77,7 +78,8 @@ class Engine:
         vocabulary: Vocabulary = await asyncio.to_thread(load_vocabulary, self._settings.vocabulary)
         self._log: Log = await self._in_log_thread(partial(open_log, self._settings))
         registry = Registry(self._settings, vocabulary)
-        self._champion = Champion(registry.champion, registry.load)
+        turns = Home(self._settings.home).turns
+        self._champion = Champion(registry.champion, registry.load, turns=turns)
         await self.refresh()
         gc.collect()
         gc.freeze()

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
 from serving.model.registry import Model
+from serving.processes.turn import turn
 
 logger = logging.getLogger(__name__)
 
@@ -15,9 +17,14 @@ logger = logging.getLogger(__name__)
 class Champion:
     """Refuses a version that must not serve once and for all."""
 
-    def __init__(self, find: Callable[[], str | None], load: Callable[[str], Model]) -> None:
-        """`find` and `load` block."""
-        self._find, self._load = find, load
+    def __init__(
+        self, find: Callable[[], str | None], load: Callable[[str], Model], *, turns: Path
+    ) -> None:
+        """`find` and `load` block. Who serves already takes turns with others in loading.
+
+        `turns` is the file that tells whose turn it is.
+        """
+        self._find, self._load, self._turns = find, load, turns
         self._refused = set[str]()
         self._trouble = ""  # what was last logged about the registry
 
@@ -29,7 +36,7 @@ class Champion:
             right = serving.version if serving else None
             if version is None or version == right or version in self._refused:
                 return None
-            return await asyncio.to_thread(self._load, version)
+            return await asyncio.to_thread(self._in_turn if serving else self._load, version)
         except ArtefactError as error:
             self._refused.add(str(version))
             logger.error("model %s is refused: %s", version, error)
@@ -38,3 +45,7 @@ class Champion:
                 logger.error("the model registry cannot be read: %s", error)
             self._trouble = str(error)
         return None
+
+    def _in_turn(self, version: str) -> Model:
+        with turn(self._turns):
+            return self._load(version)
