@@ -106,7 +106,7 @@ class HttpPool:
         connection = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                connection = self._free.pop() if self._free else await self._connection()
+                connection = await self._take()
                 head = b"%s%d%s" % (self._head, len(request), END_OF_HEAD)
                 status = await connection.ask(head + request)
         except (TimeoutError, ConnectionError) as error:
@@ -120,6 +120,14 @@ class HttpPool:
         """Closes what is open."""
         for connection in self._free:
             connection.close()
+
+    async def _take(self) -> "_Connection":
+        """A free one; servers close those that were idle for long."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.closed:
+                return connection
+        return await self._connection()
 
     async def _connection(self) -> "_Connection":
         loop = asyncio.get_running_loop()
@@ -136,11 +144,14 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer, once all of it is here."""
-        if self._transport.is_closing():
-            raise ConnectionError("closed by the server")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         self._received += data

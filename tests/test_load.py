@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import grpc
@@ -213,6 +214,44 @@ def test_calls_of_a_server_that_hangs_up_are_unavailable() -> None:
         listener.shutdown(socket.SHUT_RDWR)
     thread.join()
     assert result.counts() == {"UNAVAILABLE": 12}
+
+
+class Impatient(BaseHTTPRequestHandler):
+    """Answers, and hangs up on whoever says nothing for a while."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 0.05
+
+    def do_POST(self) -> None:
+        """Echoes."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def test_an_http_server_may_close_what_was_idle() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Impatient) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        load = Load(
+            target=f"http://127.0.0.1:{server.server_port}",
+            method="/",
+            requests=[b"{}"],
+            rate=5,
+            arrivals="constant",
+            seconds=1.0,
+            warmup_s=0.0,
+            deadline_ms=30_000,
+        )
+        result = run(load)
+        server.shutdown()
+        thread.join()
+    assert result.counts() == {"OK": 5}
 
 
 def test_a_process_that_fails_is_an_error_not_an_empty_result(
