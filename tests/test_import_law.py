@@ -29,7 +29,12 @@ ONLY_IN = {
     "nats": {"features/log/jetstream.py"},
     "redis": {"features/online/redis_link.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py", "serving/wire.py"},
-    "onnx": {"serving/model/bound_session.py", "training/export.py", "training/judging.py"},
+    "onnx": {
+        "serving/model/bound_session.py",
+        "training/export.py",
+        "training/graph.py",
+        "training/judging.py",
+    },
     "onnxruntime": {
         "serving/model/bound_session.py",
         "serving/model/device.py",

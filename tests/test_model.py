@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from features.artefact import no_fresh
+from features.artefact import INPUTS, no_fresh
 from features.encoding import FIRST_ITEM_ROW, ITEM, encode
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
 from training.attention import look_back
+from training.export import run_model
 from training.learner import NOTHING, Learner, counts_of, new_optimizer, set_rate, step, tensors_of
 from training.loss import Answers, log_sum_exp, losses
 from training.model import Model
@@ -56,17 +57,18 @@ def ranked(model: Model, histories: list[bytes]) -> tuple[Tensor, Tensor, Tensor
         histories, [1] * len(histories), np.full(len(histories), 5 * 10**11), items=ITEMS,
         max_length=6,
     )  # fmt: skip
-    with torch.no_grad():
-        answer: tuple[Tensor, Tensor, Tensor] = Ranker(model)(
-            torch.from_numpy(tokens_BLF),
-            torch.from_numpy(context_BC),
-            torch.ones(len(histories), len(VOCABULARY.predicted)),
-            torch.ones((1, len(ITEMS.item_ids) + 1), dtype=torch.bool),
-            torch.zeros(len(histories), dtype=torch.long),
-            torch.from_numpy(no_fresh(model.config.width + 1)),
-            torch.tensor(len(ITEMS.item_ids)),
-        )
-    return answer
+    feeds = (
+        tokens_BLF,
+        context_BC,
+        np.ones((len(histories), len(VOCABULARY.predicted)), np.float32),
+        np.ones((1, len(ITEMS.item_ids) + 1), bool),
+        np.zeros(len(histories), np.int64),
+        no_fresh(model.config.width + 1),
+        np.array(len(ITEMS.item_ids)),
+    )
+    answer = run_model(Ranker(model), dict(zip(INPUTS, feeds, strict=True)))
+    intent_BU, item_BK, joint_BKT = map(torch.from_numpy, answer)
+    return intent_BU, item_BK, joint_BKT
 
 
 def test_what_comes_later_changes_nothing_before() -> None:

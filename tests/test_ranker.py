@@ -138,7 +138,7 @@ def test_a_fresh_item_with_the_vector_of_a_known_one_is_liked_as_much(model: Mod
     feeds = feeds_of(model, seed=1) | {"eligible_EV": np.ones((1, V + 1), bool)}
     feeds |= {"mask_B": np.zeros(7, np.int64), "k": np.array(V + 1)}
     feeds["tokens_BLF"][...] = 0  # nothing is named
-    feeds["fresh_ND1"] = Ranker(model).item_RZ[-1:].numpy()
+    feeds["fresh_ND1"] = Ranker(model).vectors()[-1:].numpy()
     _, item_BK, joint_BKT = run_model(Ranker(model, tile=7), feeds)
     known_BT, fresh_BT = (joint_BKT[item_BK == index] for index in (V - 1, V))
     assert np.abs(known_BT - fresh_BT).max() <= ROUNDING

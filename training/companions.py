@@ -94,7 +94,7 @@ def _golden_feeds(ranker: Ranker, items: ItemIndex, examples: Examples) -> Feeds
     tokens_BLF, context_BC = encode(
         histories, channels.tolist(), ticks, items=items, max_length=config.max_length
     )
-    V, last_1D1 = len(items.item_ids), ranker.item_RZ[-1:].numpy()
+    V, last_1D1 = len(items.item_ids), ranker.vectors()[-1:].numpy()
     fresh_ND1 = np.concatenate([last_1D1, no_fresh(last_1D1.shape[1])])
     eligible_EV = ~np.isin(np.arange(V + len(fresh_ND1)), [V - 1, V + 1])[None]
     weight_BT = np.ones((len(tokens_BLF), config.type_count), np.float32)

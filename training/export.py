@@ -3,25 +3,19 @@
 B customers  L tokens  F token fields  V items  T predicted types  K asked items
 """
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 
 from features.artefact import ABSENT, GOLDEN_TOLERANCE, INPUTS, OUTPUTS
-from features.encoding import CHANNEL, FIELD_SIZES, GAP, ITEM, TOKEN_FIELDS, TYPE
+from features.encoding import CHANNEL, FIELD_SIZES, FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
 from training.definition import define
 from training.ranker import Ranker
 
 GRAPH = "model.onnx"
-OPSET = 23  # the first that knows RMS normalization
 CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))
 """Customers, tokens (0: no history, None: as many as the model reads), and items asked for."""
 BARRED = 0.1  # share of the items that are not eligible, when the graph is checked
@@ -38,50 +32,8 @@ class ExportError(RuntimeError):
 
 
 def write_graph(ranker: Ranker, path: Path) -> None:
-    """Exports the ranker; batch size, length and k stay open."""
-    feeds = random_feeds(ranker, 3, 2, 2, np.random.default_rng(0))
-    with _quiet():
-        program = torch.onnx.export(
-            ranker.eval(),
-            tuple(torch.from_numpy(feeds[name]) for name in INPUTS),
-            input_names=INPUTS,
-            output_names=OUTPUTS,
-            dynamic_shapes=_dynamic(feeds),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None  # as dynamo=True says
-    program.save(path)
-
-
-def _dynamic(feeds: Feeds) -> tuple[dict[int, Any] | None, ...]:
-    """The number of fresh items is the one thing that two inputs share and does not equal."""
-    any_size = torch.export.Dim.DYNAMIC
-    open_axes = {
-        "tokens_BLF": (0, 1),
-        "context_BC": (0,),
-        "weight_BT": (0,),
-        "eligible_EV": (0, 1),
-        "mask_B": (0,),
-        "fresh_ND1": (0,),
-    }
-    return tuple(dict.fromkeys(open_axes.get(name, ()), any_size) or None for name in feeds)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter talks of its own deprecations, and of torchvision."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    """Writes the graph of a trained model; batch size, length and k stay open."""
+    onnx.save(ranker.graph(), path)
 
 
 def open_graph(model: onnx.ModelProto | Path, *, threads: int = 0) -> Session:
@@ -142,10 +94,8 @@ def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
 
 
 def run_model(ranker: Ranker, feeds: Feeds) -> Outputs:
-    """What the ranker gives in torch."""
-    with torch.no_grad():
-        outputs = ranker(*(torch.from_numpy(feeds[name]) for name in INPUTS))
-    return tuple(each.numpy() for each in outputs)
+    """What the graph gives."""
+    return tuple(open_graph(ranker.graph(), threads=1).run(OUTPUTS, feeds))
 
 
 def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generator) -> Feeds:
@@ -153,7 +103,7 @@ def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generato
     config = ranker.model.config
     lengths = rng.integers(0, L + 1, B) if B > 1 else np.array([L])
     L = max(L, 1)
-    sizes = np.array([len(ranker.item_RZ) + FRESH - 1, *FIELD_SIZES.values()])
+    sizes = np.array([FIRST_ITEM_ROW + config.item_count + FRESH - 1, *FIELD_SIZES.values()])
     tokens_BLF = rng.integers(0, sizes, (B, L, TOKEN_FIELDS), np.int32)
     tokens_BLF[..., TYPE] = rng.integers(1, FIELD_SIZES[TYPE], (B, L))
     again_BL = rng.random((B, L)) < 0.5

@@ -1,6 +1,6 @@
 """The contest: models and baselines answer the same questions.
 
-N examples   V items   T predicted types   U types and silence
+N examples   V items   W items, the fresh ones after them   T predicted types   U types and silence
 """
 
 from collections.abc import Iterator
@@ -96,11 +96,12 @@ def judge_artefact(
     contract = verify(directory, vocabulary)
     items = load_items(directory)
     graph = onnx.load(directory / GRAPH)
-    # Of each tile of the items the best are taken, of the fresh ones, and of all these.
-    *tiles, _, _ = (node.input[0] for node in graph.graph.node if node.op_type == "TopK")
     answer = partial(_answer, contract=contract, items=items, fresh_ND1=_no_fresh(directory))
-    scores = answer(_only(graph, *tiles), contest.arrivals)
-    ranked = [ranks(score_NV, right(some, items)) for some, score_NV in scores]
+    scores = answer(_only(graph, *_tiles(graph)), contest.arrivals)
+    ranked = [
+        ranks(np.delete(score_NW, np.s_[contract.item_count :], axis=1), right(some, items))
+        for some, score_NW in scores
+    ]
     intents = answer(_only(graph, OUTPUTS[0]), contest.moments)
     intent_NU = np.concatenate([each_NU for _, each_NU in intents])
     return Standing(
@@ -110,6 +111,12 @@ def judge_artefact(
 
 def _no_fresh(directory: Path) -> np.ndarray:
     return no_fresh(len(load_content(directory).cold_D1))
+
+
+def _tiles(model: onnx.ModelProto) -> list[str]:
+    """Scores in the order of items: of each tile the best are taken, then of these if several."""
+    tiles = [node.input[0] for node in model.graph.node if node.op_type == "TopK"]
+    return tiles[: max(1, len(tiles) - 1)]
 
 
 def _only(model: onnx.ModelProto, *outputs: str) -> Session:

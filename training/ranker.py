@@ -1,225 +1,266 @@
 """The graph that serves: from encoded histories to intents, and the best items of the catalog.
 
-Items are scored tile by tile; the fresh items, which the model has not been trained on, are a tile
-of their own. The best K of each tile compete for the answer, which therefore is exact.
+Large catalogs are scored tile by tile; the fresh items, which the model has not been trained on,
+belong to the last one. The best K of each tile compete for the answer, which therefore is exact.
 See model.py for the probabilities.
 
-B customers  L tokens  F token fields  C context fields  D width  Z = D + 1: a vector, then a bias
-V items  N fresh items  E masks over V + N items  R item rows, the fresh ones after them
-T predicted types  U = T + 1, silence last  K asked items  I items of a tile
-S followers of an item  M = L + L * S: what the tokens name
+B customers  D width  Z = D + 1: a vector, then a bias  V items  N fresh items  W = V + N
+E masks over W items  I items of a tile  K asked items  J best items of all tiles
+M places that tokens name  T predicted types  U = T + 1, silence last
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from features.encoding import FIRST_ITEM_ROW, ITEM
-from training.attention import NEVER
-from training.model import Model
-from training.reading import Read, Reader
+from features.artefact import INPUTS, OUTPUTS
+from features.encoding import CONTEXT_FIELDS, FIRST_ITEM_ROW, TOKEN_FIELDS
+from training.graph import BOOL, END, FLOAT, INT32, INT64, Graph, Kind, Value, Written, int32
+from training.model import WAYS, Model
+from training.naming import Named, by_place, joint, name, query_of, sums
+from training.reading import fresh_place, read, table, tokens_of
 
 TILE = 1 << 16  # items
-MOST_TILES = 16  # 20 s to export one, 37 s to export 16, 57 s to export 32
+MOST_TILES = 16
 UNAVAILABLE = -1.0  # below every probability
 AVAILABLE = 1e30  # above every probability
+LEAST = -60.0
+"""Log weights are relative to the most liked item's, but to no less than this: so nothing that is
+named overflows. A catalog would underflow whose most liked item has less than -140."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What the tokens name: themselves and followers by row, and how much by type."""
+class Ranker:
+    """A trained model, and how the graph that is made of it scores items."""
 
-    row_BL: Tensor  # below FIRST_ITEM_ROW for tokens that name nothing, whatever their weight
-    follower_BLS: Tensor
-    share_BLS: Tensor
-    again_BTL: Tensor
-    next_BTL: Tensor
+    model: Model
+    tile: int | None = None  # items; by default as many as caches hold
+
+    def graph(self) -> Written:
+        """From features.artefact.INPUTS to OUTPUTS."""
+        config = self.model.config
+        g, tile = Graph(), self.tile or max(TILE, ceil(config.item_count / MOST_TILES))
+        ends = [*range(tile, config.item_count, tile), config.item_count]
+        _write(g, self.model.eval(), ends)
+        return g.model(*_kinds(config.width, config.type_count))
+
+    def vectors(self) -> Tensor:
+        """Vector and bias of each item (V, Z)."""
+        items = self.model.items
+        return torch.cat([items()[FIRST_ITEM_ROW:], items.bias_V[:, None]], 1).detach()
+
+
+def _kinds(D: int, T: int) -> tuple[dict[str, Kind], dict[str, Kind]]:
+    inputs: list[Kind] = [
+        (INT32, ["B", "L", TOKEN_FIELDS]),
+        (INT32, ["B", CONTEXT_FIELDS]),
+        (FLOAT, ["B", T]),
+        (BOOL, ["E", "W"]),
+        (INT64, ["B"]),
+        (FLOAT, ["N", D + 1]),
+        (INT64, []),
+    ]
+    outputs: list[Kind] = [(FLOAT, ["B", T + 1]), (INT64, ["B", "K"]), (FLOAT, ["B", "K", T])]
+    return dict(zip(INPUTS, inputs, strict=True)), dict(zip(OUTPUTS, outputs, strict=True))
+
+
+def _write(g: Graph, model: Model, ends: Sequence[int]) -> None:
+    tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_NZ, k = INPUTS
+    intent, item, joint_name = OUTPUTS
+    # 1. What is known of the customers, and which type comes next.
+    catalog = _catalog(g, model, fresh_NZ)
+    tokens = tokens_of(g, model, tokens_BLF)
+    state = read(g, model, tokens, context_BC, catalog.row_GD, catalog.fresh_ND)
+    intent_BU, wish_BZ, query_BD = _heads(g, model, state.state_BD)
+    intent_BU = g.Softmax(intent_BU, outputs=[intent])
+    # 2. How much each item is liked, and named by tokens, up to a factor for each type.
+    tiles, most_B1 = _tiles(g, catalog, wish_BZ, ends)
+    named = name(g, model, tokens, state, query_BD, most_B1)
+    share_BT = g.Div(g.Slice(intent_BU, [0], [-1], [1]), _sums(g, catalog, tiles, named))
+    # 3. The ranking: all types together, weighted.
+    weighted_BT = g.Mul(weight_BT, share_BT)
+    places = by_place(g, model, named, weighted_BT)
+    scores = [_score(g, catalog, each, weighted_BT, *places) for each in tiles]
+    masked = [
+        _masked(g, each, score_BI, eligible_EV, mask_B)
+        for each, score_BI in zip(tiles, scores, strict=True)
+    ]
+    score_BK, liked_BK = _top(g, tiles, masked, g.Min(k, g.Shape(eligible_EV, start=1)), item)
+    # 4. The joint probabilities of the items asked for.
+    item_BK = g.Cast(item, to=INT32)
+    liked_BKT = _liked_by_type(g, catalog, tiles[-1], item_BK, liked_BK)
+    joint_BKT = g.Add(liked_BKT, joint(g, model, named, item_BK))
+    joint_BKT = g.Mul(joint_BKT, g.Unsqueeze(share_BT, [1]))
+    eligible_BK1 = g.GreaterOrEqual(g.Unsqueeze(score_BK, [2]), 0.0)
+    g.Where(eligible_BK1, joint_BKT, 0.0, outputs=[joint_name])
+
+
+def _heads(g: Graph, model: Model, state_BD: Value) -> tuple[Value, Value, Value]:
+    """Intent logits, the wish with a 1 for the bias of items, and what names items."""
+    D, U = model.config.width, model.config.type_count + 1
+    weight_DY = torch.cat(
+        [model.intent.weight.T, F.pad(model.wish.weight.T, (0, 1)), query_of(model)], 1
+    )
+    bias_Y = torch.cat([model.intent.bias, model.wish.bias, torch.ones(1), torch.zeros(WAYS * D)])
+    heads_BY = g.Gemm(state_BD, weight_DY, bias_Y)
+    intent_BU, wish_BZ, query_BD = g.Split(heads_BY, [U, D + 1, WAYS * D], axis=1, outputs=3)
+    return intent_BU, wish_BZ, query_BD
+
+
+# ---- Items -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """Neighbouring items: how much they are liked by customers, relative to the most liked one."""
+class _Catalog:
+    """Vectors of items, and the factors that types add to how much they are liked."""
+
+    item_count: int
+    type_count: int
+    row_GD: Value  # reading.table
+    bias_1V: Value
+    likes_VT: Value  # V + 1 rows; the last one, of zeros, is for fresh items
+    fresh_NZ: Value
+    fresh_ND: Value  # N + 1 rows; the last one, of zeros, is for known items
+    fresh_likes_NT: Value  # N rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """Neighbouring items, and how much they are liked, relative to the most liked one."""
 
     start: int
-    liked_BI: Tensor
-    most_B1: Tensor  # what the most liked one has, as a log weight
-    likes_TI: Tensor  # the factor that types add
+    end: int  # of those that the model knows
+    whole: bool  # it is the only one
+    liked_BI: Value
+    fresh_BN: Value | None  # how much the fresh ones are liked, which come last
 
 
-class Ranker(nn.Module):
-    """A trained model whose item vectors, and what types add to them, have become constants."""
-
-    item_RZ: Tensor
-    type_TD: Tensor
-    likes_TV: Tensor
-
-    def __init__(self, model: Model, *, tile: int | None = None) -> None:
-        super().__init__()
-        self.model = model.eval()
-        self.tile = tile or max(TILE, ceil(model.config.item_count / MOST_TILES))
-        self.reader = Reader(model)
-        item_RD = model.items().detach()
-        bias_R = F.pad(model.items.bias_V.detach(), (FIRST_ITEM_ROW, 0))
-        self.register_buffer("item_RZ", torch.cat([item_RD, bias_R[:, None]], 1))
-        self.register_buffer("type_TD", model.type_TD.detach().clone())
-        self.register_buffer("likes_TV", _likes(self.type_TD, self.item_RZ[FIRST_ITEM_ROW:]))
-
-    def forward(
-        self,
-        tokens_BLF: Tensor,
-        context_BC: Tensor,
-        weight_BT: Tensor,
-        eligible_EV: Tensor,
-        mask_B: Tensor,
-        fresh_NZ: Tensor,
-        k: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """See features.artefact.INPUTS and OUTPUTS."""
-        # 1. What is known of the customers, and which type comes next.
-        row_BL = tokens_BLF[..., ITEM]
-        read = self.reader(self._vectors(row_BL, fresh_NZ)[..., :-1], tokens_BLF, context_BC)
-        intent_BU = self.model.intent(read.state_BD).softmax(-1)
-        # 2. How much each item is liked, and named by tokens, up to a factor for each type.
-        wish_BD = self.model.wish(read.state_BD)
-        tiles = self._tiles(_with_one(wish_BD), fresh_NZ)
-        most_B1 = _most(tiles, read, row_BL)
-        named = self._named(row_BL, read, most_B1)
-        share_BT = intent_BU[:, :-1] / _sums(tiles, named, most_B1)
-        # 3. The ranking: all types together, weighted.
-        score_BK, item_BK = _top(
-            tiles, named, most_B1, weight_BT * share_BT, eligible_EV, mask_B, k
-        )
-        # 4. The joint probabilities of the items asked for.
-        row_BK = item_BK.int() + FIRST_ITEM_ROW
-        wish_BTZ = _with_one(wish_BD[:, None] + self.type_TD)
-        logit_BKT = self._vectors(row_BK, fresh_NZ) @ wish_BTZ.transpose(1, 2)
-        joint_BKT = (logit_BKT - most_B1[..., None]).exp() + _joint_naming(named, row_BK)
-        eligible_BK1 = score_BK[..., None] >= 0
-        return intent_BU, item_BK, torch.where(eligible_BK1, joint_BKT * share_BT[:, None], 0.0)
-
-    def _vectors(self, row: Tensor, fresh_NZ: Tensor) -> Tensor:
-        """Vector and bias of each row; those from R on are of fresh items."""
-        R = len(self.item_RZ)
-        fresh = row >= R
-        known_Z = F.embedding(torch.where(fresh, 0, row), self.item_RZ)
-        fresh_Z = F.embedding(torch.where(fresh, row - R, 0), fresh_NZ)
-        return torch.where(fresh[..., None], fresh_Z, known_Z)
-
-    def _tiles(self, wish_BZ: Tensor, fresh_NZ: Tensor) -> list[Tile]:
-        V, item_VZ = self.likes_TV.shape[1], self.item_RZ[FIRST_ITEM_ROW:]
-        tiles = []
-        for start in range(0, V, self.tile):
-            part = slice(start, min(start + self.tile, V))
-            tiles.append(_tile(start, wish_BZ, item_VZ[part], self.likes_TV[:, part]))
-        return [*tiles, _tile(V, wish_BZ, fresh_NZ, _likes(self.type_TD, fresh_NZ))]
-
-    def _named(self, row_BL: Tensor, read: Read, most_B1: Tensor) -> Named:
-        """Fresh items have no followers."""
-        known_BL = torch.where(row_BL < len(self.item_RZ), row_BL, 0)
-        return Named(
-            row_BL,
-            F.embedding(known_BL, self.model.follower_RS),
-            F.embedding(known_BL, self.model.share_RS),
-            *(
-                (each_BTL - most_B1[..., None]).clamp(max=0).exp()  # above: names nothing
-                for each_BTL in (read.again_BTL, read.next_BTL)
-            ),
-        )
+def _catalog(g: Graph, model: Model, fresh_NZ: Value) -> _Catalog:
+    vector_VD = model.items().detach()[FIRST_ITEM_ROW:]
+    likes_VT = (vector_VD @ model.type_TD.T).exp()
+    type_ZT = F.pad(model.type_TD.T, (0, 0, 0, 1))
+    fresh_ND = g.Slice(fresh_NZ, [0], [-1], [1])
+    return _Catalog(
+        item_count=len(vector_VD),
+        type_count=likes_VT.shape[1],
+        row_GD=g.value(table(model)),
+        bias_1V=g.value(model.items.bias_V[None]),
+        likes_VT=g.value(F.pad(likes_VT, (0, 0, 0, 1))),
+        fresh_NZ=fresh_NZ,
+        fresh_ND=g.Concat(fresh_ND, torch.zeros(1, vector_VD.shape[1]), axis=0),
+        fresh_likes_NT=g.Exp(g.MatMul(fresh_NZ, type_ZT)),
+    )
 
 
-def _with_one(wish: Tensor) -> Tensor:
-    return F.pad(wish, (0, 1), value=1.0)
+def _tiles(
+    g: Graph, catalog: _Catalog, wish_BZ: Value, ends: Sequence[int]
+) -> tuple[list[_Tile], Value]:
+    """All tiles, and the log weight that they are relative to."""
+    bounds = list(pairwise([0, *ends]))
+    logits = [_logit(g, catalog, wish_BZ, *each) for each in bounds]
+    logits.append(g.MatMul(wish_BZ, g.Transpose(catalog.fresh_NZ, perm=[1, 0])))
+    most_B1 = g.Max(*(g.ReduceMax(each, [1]) for each in logits), LEAST)
+    *liked, fresh_BN = (g.Exp(g.Sub(each, most_B1)) for each in logits)
+    tiles = [
+        _Tile(start, end, len(ends) == 1, liked_BI, fresh_BN if end == ends[-1] else None)
+        for (start, end), liked_BI in zip(bounds, liked, strict=True)
+    ]
+    return tiles, most_B1
 
 
-def _likes(type_TD: Tensor, item_IZ: Tensor) -> Tensor:
-    return (type_TD @ item_IZ[:, :-1].T).exp()
+def _logit(g: Graph, catalog: _Catalog, wish_BZ: Value, start: int, end: int) -> Value:
+    rows = [FIRST_ITEM_ROW + start], [FIRST_ITEM_ROW + end]
+    vector_DI = g.Transpose(g.Slice(catalog.row_GD, *rows, [0]), perm=[1, 0])
+    bias_1I = g.Slice(catalog.bias_1V, [start], [end], [1])
+    return g.MatMul(wish_BZ, g.Concat(vector_DI, bias_1I, axis=0))
 
 
-def _tile(start: int, wish_BZ: Tensor, item_IZ: Tensor, likes_TI: Tensor) -> Tile:
-    logit_BI = wish_BZ @ item_IZ.T
-    most_B1 = logit_BI.amax(1, keepdim=True)
-    return Tile(start, (logit_BI - most_B1).exp(), most_B1, likes_TI)
-
-
-def _most(tiles: Sequence[Tile], read: Read, row_BL: Tensor) -> Tensor:
-    """The largest log weight of each customer: relative to it nothing overflows."""
-    named_BL = torch.maximum(read.again_BTL, read.next_BTL).amax(1)
-    named_BL = torch.where(row_BL >= FIRST_ITEM_ROW, named_BL, NEVER)
-    return torch.cat([*(each.most_B1 for each in tiles), named_BL], 1).amax(1, keepdim=True)
-
-
-def _sums(tiles: Sequence[Tile], named: Named, most_B1: Tensor) -> Tensor:
+def _sums(g: Graph, catalog: _Catalog, tiles: Sequence[_Tile], named: Named) -> Value:
     """The weight of all items together (B, T)."""
-    whole_BL1 = named.share_BLS.sum(-1, keepdim=True)
-    one_BL1 = (named.row_BL >= FIRST_ITEM_ROW).float()[..., None]
-    sum_BT = (named.again_BTL @ one_BL1 + named.next_BTL @ whole_BL1)[..., 0]
+    sum_BT = g.Gemm(tiles[-1].fresh_BN, catalog.fresh_likes_NT, sums(g, named))
     for each in tiles:
-        sum_BT = sum_BT + (each.liked_BI @ each.likes_TI.T) * (each.most_B1 - most_B1).exp()
+        likes_IT = g.Slice(catalog.likes_VT, [each.start], [each.end], [0])
+        sum_BT = g.Gemm(each.liked_BI, likes_IT, sum_BT)
     return sum_BT
 
 
+def _liked_by_type(
+    g: Graph, catalog: _Catalog, last: _Tile, item_BK: Value, liked_BK: Value
+) -> Value:
+    """How much these items are liked (B, K, T): either as a known one, or as a fresh one."""
+    V = catalog.item_count
+    known_BKT = g.Gather(catalog.likes_VT, g.Min(item_BK, int32(V)))
+    at_BK = fresh_place(g, item_BK, V)
+    none_1T = torch.zeros(1, catalog.type_count)
+    fresh_BKT = g.Gather(g.Concat(catalog.fresh_likes_NT, none_1T, axis=0), at_BK)
+    fresh_BK = g.GatherElements(last.fresh_BN, at_BK, axis=1)
+    return g.Add(
+        g.Mul(g.Unsqueeze(liked_BK, [2]), known_BKT),
+        g.Mul(g.Unsqueeze(fresh_BK, [2]), fresh_BKT),
+    )
+
+
+# ---- The best ----------------------------------------------------------------------------------
+
+
+def _score(
+    g: Graph, catalog: _Catalog, tile: _Tile, weighted_BT: Value, place_BM: Value, weight_BM: Value
+) -> Value:
+    """All types together, and what tokens name."""
+    likes_IT = g.Slice(catalog.likes_VT, [tile.start], [tile.end], [0])
+    likes_BI = g.MatMul(weighted_BT, g.Transpose(likes_IT, perm=[1, 0]))
+    score_BI = g.Mul(tile.liked_BI, likes_BI)
+    if tile.fresh_BN is not None:
+        fresh_TN = g.Transpose(catalog.fresh_likes_NT, perm=[1, 0])
+        fresh_BN = g.Mul(tile.fresh_BN, g.MatMul(weighted_BT, fresh_TN))
+        score_BI = g.Concat(score_BI, fresh_BN, axis=1)
+    if not tile.whole:
+        place_BM, weight_BM = _within(g, tile, place_BM, weight_BM)
+    return g.ScatterElements(score_BI, place_BM, weight_BM, axis=1, reduction="add")
+
+
+def _within(g: Graph, tile: _Tile, place_BM: Value, weight_BM: Value) -> tuple[Value, Value]:
+    """Only what is named of the tile; the others name its first item with no weight."""
+    at_BM = g.Sub(place_BM, int32(tile.start))
+    inside_BM = g.GreaterOrEqual(at_BM, int32(0))
+    if tile.fresh_BN is None:  # else no place is beyond
+        inside_BM = g.And(inside_BM, g.Less(at_BM, int32(tile.end - tile.start)))
+    return g.Where(inside_BM, at_BM, int32(0)), g.Where(inside_BM, weight_BM, 0.0)
+
+
+def _masked(g: Graph, tile: _Tile, score_BI: Value, eligible_EV: Value, mask_B: Value) -> Value:
+    """Below every probability for what is not eligible."""
+    if not tile.whole:
+        end = tile.end if tile.fresh_BN is None else END
+        eligible_EV = g.Slice(eligible_EV, [tile.start], [end], [1])
+    most_EI = g.Where(eligible_EV, AVAILABLE, UNAVAILABLE)
+    return g.Min(score_BI, g.Gather(most_EI, mask_B))
+
+
 def _top(
-    tiles: Sequence[Tile],
-    named: Named,
-    most_B1: Tensor,
-    weighted_BT: Tensor,
-    eligible_EV: Tensor,
-    mask_B: Tensor,
-    k: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Scores and indexes of the best k items."""
-    again_BL, next_BL = (
-        (weighted_BT[:, None] @ each)[:, 0] for each in (named.again_BTL, named.next_BTL)
-    )
-    next_BM = (next_BL[..., None] * named.share_BLS).flatten(1)
-    by_token = named.row_BL, again_BL
-    by_all = (
-        torch.cat([named.row_BL, named.follower_BLS.flatten(1)], 1),
-        torch.cat([again_BL, next_BM], 1),
-    )
-    most_EV = eligible_EV.float() * AVAILABLE + UNAVAILABLE
-    scores, items = [], []
-    for each in tiles:
-        end = each.start + each.liked_BI.shape[1]
-        weighted = weighted_BT * (each.most_B1 - most_B1).exp()
-        score_BI = each.liked_BI * (weighted @ each.likes_TI)
-        last = each is tiles[-1]
-        score_BI = _add(score_BI, each.start, *(by_token if last else by_all), last=last)
-        score_BI = score_BI.minimum(F.embedding(mask_B, most_EV[:, each.start : end]))
-        score_BK, item_BK = score_BI.topk(_count(k, score_BI.shape[1]), dim=1)
-        scores.append(score_BK)
-        items.append(item_BK + each.start)
-    best_BC, item_BC = torch.cat(scores, 1), torch.cat(items, 1)
-    score_BK, at_BK = best_BC.topk(_count(k, best_BC.shape[1]), dim=1)
-    return score_BK, item_BC.gather(1, at_BK)
+    g: Graph, tiles: Sequence[_Tile], scores: Sequence[Value], k_1: Value, item: str
+) -> tuple[Value, Value]:
+    """Scores of the best items, which are named `item`, and how much the known ones are liked."""
+    if len(tiles) == 1:
+        score_BK, item_BK = g.TopK(scores[0], k_1, outputs=["score_BK", item])
+        return score_BK, _liked(g, tiles[0], item_BK)
+    best = []
+    for tile, score_BI in zip(tiles, scores, strict=True):
+        score_BJ, at_BJ = g.TopK(score_BI, g.Min(k_1, g.Shape(score_BI, start=1)), outputs=2)
+        best.append((score_BJ, g.Add(at_BJ, tile.start), _liked(g, tile, at_BJ)))
+    score_BJ, item_BJ, liked_BJ = (g.Concat(*each, axis=1) for each in zip(*best, strict=True))
+    score_BK, at_BK = g.TopK(score_BJ, k_1, outputs=2)
+    g.GatherElements(item_BJ, at_BK, axis=1, outputs=[item])
+    return score_BK, g.GatherElements(liked_BJ, at_BK, axis=1)
 
 
-def _add(score_BI: Tensor, start: int, row_BM: Tensor, named_BM: Tensor, *, last: bool) -> Tensor:
-    """With what is named by tokens, as far as it is of the tile."""
-    at_BM = row_BM - (FIRST_ITEM_ROW + start)
-    inside_BM = at_BM >= 0
-    if not last:  # no row is beyond; and a GPU would have to ask the CPU how many are fresh
-        inside_BM &= at_BM < score_BI.shape[1]
-    at_BM = torch.where(inside_BM, at_BM, 0).long()
-    return score_BI.scatter_add(1, at_BM, torch.where(inside_BM, named_BM, 0.0))
-
-
-def _joint_naming(named: Named, row_BK: Tensor) -> Tensor:
-    """How much these rows are named, by type (B, K, T)."""
-    same_BKL = (row_BK[..., None] == named.row_BL[:, None]).float()
-    follows_BKLS = row_BK[..., None, None] == named.follower_BLS[:, None]
-    share_BKL = torch.where(follows_BKLS, named.share_BLS[:, None], 0.0).sum(-1)
-    again_BKT = same_BKL @ named.again_BTL.transpose(1, 2)
-    return again_BKT + share_BKL @ named.next_BTL.transpose(1, 2)
-
-
-def _count(k: Tensor, most: int) -> int:
-    """min(k, most); read from a tensor, as the exporter reasons for minutes about many minima."""
-    count = k.clamp(max=most).item()
-    torch._check(count >= 1)
-    torch._check(count <= most)
-    return count  # type: ignore[return-value]  # k is an int64
+def _liked(g: Graph, tile: _Tile, at_BJ: Value) -> Value:
+    """Of items of the tile; anything for fresh ones."""
+    if tile.fresh_BN is not None:
+        at_BJ = g.Min(at_BJ, tile.end - tile.start - 1)
+    return g.GatherElements(tile.liked_BI, at_BJ, axis=1)

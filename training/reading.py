@@ -1,33 +1,35 @@
-"""Reading a history once, at its last position: the model as serving needs it.
+"""Reading a history once, at its last position: the model's reader as nodes of the graph.
 
 It gives what model.Model gives there, with less work: linear maps that follow one another are one
 (query and key, value and output), and what is constant is a table.
 
 B customers  L tokens  F token fields  P tables of them  C context fields  D width  H heads
-E width a head  T predicted types  X ways to name an item: again, next  Y = X * T
-N = H + X: nearness biases
+N fresh items  R item rows  X ways to name an item: again, next  Y = H + X: nearness biases
+All heads of a token are rows that follow one another (M = L * H), so that nothing is moved.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, log, log2, sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from features.encoding import (
     CHANNEL,
-    CONTEXT_CHANNEL,
     CONTEXT_GAP,
     FIELD_SIZES,
     GAP,
+    GAPS_PER_DOUBLING,
     INITIATOR,
+    ITEM,
+    MAX_GAP,
     TOKEN_FIELDS,
     TYPE,
     VALUE,
 )
-from training.attention import NEVER, Attention, Block, age_bucket, seconds_of
-from training.model import MAX_NAMING, WAYS, Model
+from training.attention import NEVER, Attention, Block, seconds_of
+from training.graph import END, FLOAT, INT32, Graph, Value, int32
+from training.model import WAYS, Model
 
 PAIRS = ((TYPE, INITIATOR), (GAP, CHANNEL))  # fields that are looked up together; VALUE alone
 FAINT = -60.0
@@ -40,172 +42,174 @@ to make denormal numbers."""
 class Read:
     """What is made of the histories."""
 
-    state_BD: Tensor
-    again_BTL: Tensor  # the log weight with which a token names its item, by type
-    next_BTL: Tensor  # and its followers
+    state_BD: Value
+    x_BLD: Value  # the tokens, as the last block finds them
+    near_BLX: Value  # what their distance and age add to how much they name items
 
 
-class Reader(nn.Module):
-    """All of a trained model but its items."""
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The histories, and what is looked up in them more than once."""
 
-    place_FP: Tensor
-    offset_P: Tensor
-    field_GD: Tensor
-    seconds_G: Tensor
-    near_NX: Tensor
-    by_age_GN: Tensor
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        for name, table in zip(("place_FP", "offset_P", "field_GD"), _fields(model), strict=True):
-            self.register_buffer(name, table)
-        self.register_buffer("seconds_G", seconds_of(torch.arange(FIELD_SIZES[GAP])))
-        self.channel, self.elapsed = model.channel, model.elapsed
-        self.whole = nn.ModuleList(
-            Whole(block, distance.weight)  # type: ignore[arg-type]  # as model.Model made them
-            for block, distance in zip(model.blocks[:-1], model.distances, strict=True)
-        )
-        near_XN = model.nearness.by_distance.weight.detach()
-        self.register_buffer("near_NX", near_XN.flip(0).T.contiguous())
-        self.register_buffer("by_age_GN", model.nearness.by_age.weight.detach().clone())
-        self.last = Last(model)
-        self.naming = Naming(model)
-
-    def forward(self, item_BLD: Tensor, tokens_BLF: Tensor, context_BC: Tensor) -> Read:
-        """Given the vectors of the tokens' items."""
-        # 1. A token is the sum of its item and its fields.
-        place_BLP = (tokens_BLF.float() @ self.place_FP).int() + self.offset_P
-        x_BLD = item_BLD + F.embedding(place_BLP, self.field_GD).sum(-2)
-        # 2. Tokens read what came before them.
-        unseen_B1L = torch.where(tokens_BLF[:, None, :, TYPE] > 0, 0.0, NEVER)
-        for whole in self.whole:
-            x_BLD = whole(x_BLD, unseen_B1L)
-        # 3. The last position, told where and when it is asked, reads the tokens.
-        elapsed_B = context_BC[:, CONTEXT_GAP]
-        asked_BD = x_BLD[:, -1] + self.channel(context_BC[:, CONTEXT_CHANNEL])
-        asked_BD = asked_BD + self.elapsed(elapsed_B)
-        near_BNL = self._nearness(tokens_BLF[..., GAP], elapsed_B)
-        H = self.last.heads
-        state_BD = self.last(asked_BD, x_BLD, near_BNL[:, :H] + unseen_B1L)
-        # 4. How much each token names items.
-        again_BTL, next_BTL = self.naming(state_BD, x_BLD, near_BNL[:, H:])
-        return Read(state_BD, again_BTL, next_BTL)
-
-    def _nearness(self, gap_BL: Tensor, elapsed_B: Tensor) -> Tensor:
-        """model.Nearness, seen from the last position (B, N, L)."""
-        by_age_BLN = F.embedding(self._age(gap_BL, elapsed_B), self.by_age_GN)
-        return by_age_BLN.transpose(1, 2) + self.near_NX[:, -gap_BL.shape[1] :]
-
-    def _age(self, gap_BL: Tensor, elapsed_B: Tensor) -> Tensor:
-        """How long ago each token was, in buckets; see attention.look_back."""
-        time_BL = F.embedding(gap_BL, self.seconds_G[:, None])[..., 0].cumsum(1)
-        elapsed_B1 = F.embedding(elapsed_B[:, None], self.seconds_G[:, None])[..., 0]
-        return age_bucket(time_BL[:, -1:] - time_BL + elapsed_B1)
+    all_BLF: Value
+    row_BL: Value
+    known_BL: Value  # the same; R for fresh items
+    unseen_B1L: Value
+    newest: Value  # where tables by (row of M, token) begin, for the newest L tokens
 
 
-def _fields(model: Model) -> tuple[Tensor, Tensor, Tensor]:
-    """Fewer tables than fields: how to find the row in each, where each begins, and all rows."""
-    weights: list[Tensor] = [each.weight for each in model.fields]  # type: ignore[misc]
-    vectors = {field: each.detach() for field, each in zip(FIELD_SIZES, weights, strict=True)}
-    # Exact in float32, and GPUs multiply no matrices of integers in onnxruntime.
-    place_FP, offsets, rows = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 1), [0], []
-    for table, (slow, fast) in enumerate(PAIRS):
-        place_FP[slow, table], place_FP[fast, table] = FIELD_SIZES[fast], 1
-        rows.append((vectors[slow][:, None] + vectors[fast]).flatten(0, 1))
-        offsets.append(offsets[-1] + len(rows[-1]))
-    place_FP[VALUE, -1] = 1
-    return place_FP, torch.tensor(offsets).int(), torch.cat([*rows, vectors[VALUE]])
+def tokens_of(g: Graph, model: Model, tokens_BLF: Value) -> Tokens:
+    """What of the tokens is of use in several places."""
+    row_BL = g.Gather(tokens_BLF, ITEM, axis=2)
+    unseen = torch.zeros(FIELD_SIZES[TYPE])
+    unseen[0] = NEVER
+    unseen_BL = g.Gather(unseen, g.Gather(tokens_BLF, TYPE, axis=2))
+    return Tokens(
+        tokens_BLF,
+        row_BL,
+        g.Min(row_BL, int32(len(model.follower_RS))),
+        g.Unsqueeze(unseen_BL, [1]),
+        g.Mul(g.Shape(tokens_BLF, start=1, end=2), [-model.config.heads, -1]),
+    )
 
 
-class Whole(nn.Module):
+def read(
+    g: Graph, model: Model, tokens: Tokens, context_BC: Value, table_GD: Value, fresh_ND: Value
+) -> Read:
+    """See look_up for the tables."""
+    # 1. A token is the sum of its item and its fields.
+    x_BLD = look_up(g, model, tokens, table_GD, fresh_ND)
+    # 2. Tokens read what came before them.
+    for block, distance in zip(model.blocks[:-1], model.distances, strict=True):
+        x_BLD = _whole(g, block, distance.weight, x_BLD, tokens)  # type: ignore[arg-type]
+    # 3. The last position, told where and when it is asked, reads the tokens.
+    asked_BD = g.Add(g.Gather(x_BLD, -1, axis=1), _context(g, model, context_BC))
+    H = model.config.heads
+    near_BLH, near_BLX = g.Split(
+        _nearness(g, model, tokens, context_BC), [H, WAYS], axis=2, outputs=2
+    )
+    bias_BHL = g.Add(g.Transpose(near_BLH, perm=[0, 2, 1]), tokens.unseen_B1L)
+    return Read(_last(g, model, asked_BD, x_BLD, bias_BHL), x_BLD, near_BLX)
+
+
+# ---- Tokens ------------------------------------------------------------------------------------
+
+
+def table(model: Model) -> Tensor:
+    """The rows whose sums are tokens: of items, one of zeros for fresh items, and of the fields."""
+    item_RD = model.items().detach()
+    vectors = dict(zip(FIELD_SIZES, (each.weight for each in model.fields), strict=True))
+    rows = [(vectors[a][:, None] + vectors[b]).flatten(0, 1) for a, b in PAIRS]  # type: ignore[index, operator]
+    return torch.cat([item_RD, torch.zeros_like(item_RD[:1]), *rows, vectors[VALUE]]).detach()  # type: ignore[list-item]
+
+
+def look_up(g: Graph, model: Model, tokens: Tokens, table_GD: Value, fresh_ND: Value) -> Value:
+    """The sum of each token's rows; the last row of `fresh_ND` is of zeros, for known items.
+
+    Places are made in float32, which is exact up to 16 million rows, and which GPUs multiply.
+    """
+    R = len(model.follower_RS)
+    place_FP, offsets = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 2), [0, R + 1]
+    place_FP[ITEM, 0] = place_FP[VALUE, -1] = 1
+    for at, (slow, fast) in enumerate(PAIRS, start=1):
+        place_FP[slow, at], place_FP[fast, at] = FIELD_SIZES[fast], 1
+        offsets.append(offsets[-1] + FIELD_SIZES[slow] * FIELD_SIZES[fast])
+    most_P = torch.tensor([R, *[float(1 << 30)] * (len(offsets) - 1)])
+    place_BLP = g.MatMul(g.Cast(tokens.all_BLF, to=FLOAT), place_FP)
+    place_BLP = g.Min(g.Add(place_BLP, torch.tensor(offsets).float()), most_P)
+    known_BLD = g.ReduceSum(g.Gather(table_GD, g.Cast(place_BLP, to=INT32)), [2], keepdims=0)
+    return g.Add(known_BLD, g.Gather(fresh_ND, fresh_place(g, tokens.row_BL, R)))
+
+
+def fresh_place(g: Graph, row: Value, first: int) -> Value:
+    """Which fresh item it is, counted from `first` on; -1 for others: the last row of a table."""
+    return g.Max(g.Sub(row, int32(first)), int32(-1))
+
+
+def _context(g: Graph, model: Model, context_BC: Value) -> Value:
+    channel, elapsed = model.channel.weight, model.elapsed.weight
+    place_BC = g.Add(context_BC, torch.tensor([0, len(channel)]).int())
+    return g.ReduceSum(g.Gather(torch.cat([channel, elapsed]), place_BC), [1], keepdims=0)
+
+
+def _nearness(g: Graph, model: Model, tokens: Tokens, context_BC: Value) -> Value:
+    """model.Nearness, seen from the last position (B, L, Y)."""
+    near_XY = model.nearness.by_distance.weight.flip(0)
+    near_1LY = g.Slice(near_XY[None], tokens.newest, [END, END], [0, 1])
+    # Seconds that went by after each token, and 1; see attention.look_back.
+    seconds_G = seconds_of(torch.arange(FIELD_SIZES[GAP]))
+    passed_BL = g.Gather(seconds_G, g.Gather(tokens.all_BLF, GAP, axis=2))
+    passed_BL = g.CumSum(passed_BL, 1, exclusive=1, reverse=1)
+    elapsed_B1 = g.Slice(context_BC, [CONTEXT_GAP], [CONTEXT_GAP + 1], [1])
+    passed_BL = g.Add(passed_BL, g.Gather(seconds_G + 1, elapsed_B1))
+    # attention.age_bucket, less 1; as far as ages go, so that none is beyond the table.
+    octave = torch.tensor(GAPS_PER_DOUBLING / log(2), dtype=torch.float64)
+    age_BL = g.Cast(g.Mul(g.Log(passed_BL), octave), to=INT32)
+    oldest = 1 + (model.config.max_length + 1) * float(seconds_G[-1])
+    bucket_A = 1 + torch.arange(2 + floor(GAPS_PER_DOUBLING * log2(oldest)))
+    by_age_AY = model.nearness.by_age.weight[bucket_A.clamp(max=MAX_GAP)]
+    return g.Add(g.Gather(by_age_AY, age_BL), near_1LY)
+
+
+# ---- Blocks ------------------------------------------------------------------------------------
+
+
+def _whole(g: Graph, block: Block, distance_XH: Tensor, x_BLD: Value, tokens: Tokens) -> Value:
     """A block in which every token reads; what it may see of the others is a table.
 
-    All heads of a token are rows that follow one another (M = L * H), so that nothing is moved.
+    A token that is padding reads the others, which are all alike: as good as itself.
     """
-
-    compare_DZ: Tensor
-    take_ZD: Tensor
-    bias_MX: Tensor
-
-    def __init__(self, block: Block, distance_XH: Tensor) -> None:
-        super().__init__()
-        self.block, self.heads = block, block.attention.heads
-        compare_DZ, take_ZD = _composed(block.attention)
-        self.register_buffer("compare_DZ", compare_DZ)
-        self.register_buffer("take_ZD", take_ZD)
-        at_X = torch.arange(len(distance_XH))
-        ago_XX = at_X[:, None] - at_X
-        bias_XXH = F.embedding(ago_XX.clamp(min=0), distance_XH.detach())
-        bias_XXH = bias_XXH.masked_fill(ago_XX[..., None] < 0, NEVER)
-        self.register_buffer("bias_MX", bias_XXH.transpose(1, 2).flatten(0, 1).contiguous())
-
-    def forward(self, x_BLD: Tensor, unseen_B1L: Tensor) -> Tensor:
-        """A token that is padding reads the others, which are all alike: as good as itself."""
-        L = x_BLD.shape[1]
-        norm_BLD = self.block.norm(x_BLD)
-        query_BMD = (norm_BLD @ self.compare_DZ).view(len(x_BLD), L * self.heads, -1)
-        logit_BML = query_BMD @ norm_BLD.transpose(1, 2)
-        logit_BML = logit_BML + (self.bias_MX[: L * self.heads, :L] + unseen_B1L)
-        read_BMD = _weights(logit_BML) @ norm_BLD
-        x_BLD = x_BLD + read_BMD.view(len(x_BLD), L, -1) @ self.take_ZD
-        return x_BLD + self.block.feed_forward(x_BLD)
+    compare_DZ, take_ZD = composed(block.attention)
+    D = len(compare_DZ)
+    at_X = torch.arange(len(distance_XH))
+    ago_XX = at_X[:, None] - at_X
+    bias_XXH = distance_XH[ago_XX.clamp(min=0)].masked_fill(ago_XX[..., None] < 0, NEVER)
+    bias_MX = bias_XXH.transpose(1, 2).flatten(0, 1)
+    bias_ML = g.Slice(bias_MX, tokens.newest, [END, END], [0, 1])
+    norm_BLD = normed(g, block.norm, x_BLD)
+    query_BMD = g.Reshape(g.MatMul(norm_BLD, compare_DZ), [0, -1, D])
+    bias_BML = g.Add(bias_ML, tokens.unseen_B1L)
+    read_BMD = _attend(g, query_BMD, norm_BLD, bias_BML)
+    read_BLZ = g.Reshape(read_BMD, [0, -1, len(take_ZD)])
+    x_BLD = g.Add(x_BLD, g.MatMul(read_BLZ, take_ZD))
+    return g.Add(x_BLD, _feed_forward(g, block, x_BLD))
 
 
-class Last(nn.Module):
+def _last(g: Graph, model: Model, asked_BD: Value, x_BLD: Value, bias_BHL: Value) -> Value:
     """The last block, in which one position reads."""
-
-    compare_DZ: Tensor
-    take_ZD: Tensor
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.block: Block = model.blocks[-1]  # type: ignore[assignment]
-        self.norm, self.heads = model.norm, model.config.heads
-        compare_DZ, take_ZD = _composed(self.block.attention)
-        self.register_buffer("compare_DZ", compare_DZ)
-        self.register_buffer("take_ZD", take_ZD)
-
-    def forward(self, asked_BD: Tensor, x_BLD: Tensor, bias_BHL: Tensor) -> Tensor:
-        """The states of the last positions."""
-        norm_BLD = self.block.norm(x_BLD)
-        query_BHD = (self.block.norm(asked_BD) @ self.compare_DZ).unflatten(1, (self.heads, -1))
-        logit_BHL = query_BHD @ norm_BLD.transpose(1, 2) + bias_BHL
-        read_BHD = _weights(logit_BHL) @ norm_BLD
-        state_BD = asked_BD + read_BHD.flatten(1) @ self.take_ZD
-        return self.norm(state_BD + self.block.feed_forward(state_BD))
+    block: Block = model.blocks[-1]  # type: ignore[assignment]
+    compare_DZ, take_ZD = composed(block.attention)
+    query_BZ = g.MatMul(normed(g, block.norm, asked_BD), compare_DZ)
+    query_BHD = g.Reshape(query_BZ, [0, model.config.heads, -1])
+    read_BHD = _attend(g, query_BHD, normed(g, block.norm, x_BLD), bias_BHL)
+    state_BD = g.Gemm(g.Reshape(read_BHD, [0, len(take_ZD)]), take_ZD, asked_BD)
+    return normed(g, model.norm, g.Add(state_BD, _feed_forward(g, block, state_BD)))
 
 
-class Naming(nn.Module):
-    """The log weight with which each token names items, by way and type."""
-
-    compare_DZ: Tensor
-    type_XTD: Tensor
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        D = model.config.width
-        query_XDD = model.naming_query.weight.detach().unflatten(0, (WAYS, D))
-        key_XDD = model.naming_key.weight.detach().unflatten(0, (WAYS, D)) / sqrt(D)
-        type_XTD = model.naming_type_TY.detach().unflatten(1, (WAYS, D)).movedim(1, 0)
-        compare_XDD = query_XDD.transpose(1, 2) @ key_XDD
-        self.register_buffer("compare_DZ", compare_XDD.permute(1, 0, 2).flatten(1).contiguous())
-        self.register_buffer("type_XTD", (type_XTD @ key_XDD).contiguous())
-
-    def forward(self, state_BD: Tensor, x_BLD: Tensor, bias_BXL: Tensor) -> tuple[Tensor, Tensor]:
-        """See model.Model.naming_logit; of tokens that name nothing it says nothing."""
-        query_BX1D = (state_BD @ self.compare_DZ).unflatten(1, (WAYS, 1, -1))
-        query_BYD = (query_BX1D + self.type_XTD).flatten(1, 2)
-        logit_BXTL = (query_BYD @ x_BLD.transpose(1, 2)).unflatten(1, (WAYS, -1))
-        logit_BXTL = (logit_BXTL + bias_BXL[:, :, None]).clamp(max=MAX_NAMING)
-        return logit_BXTL[:, 0], logit_BXTL[:, 1]
+def _attend(g: Graph, query_BMD: Value, norm_BLD: Value, bias_BML: Value) -> Value:
+    """What is read; next to nothing of tokens that are not seen, whatever they say."""
+    logit_BML = g.MatMul(query_BMD, g.Transpose(norm_BLD, perm=[0, 2, 1]))
+    logit_BML = g.Add(logit_BML, bias_BML)
+    least_BM1 = g.Add(g.ReduceMax(logit_BML, [2]), FAINT)
+    return g.MatMul(g.Softmax(g.Max(logit_BML, least_BM1)), norm_BLD)
 
 
-def _weights(logit: Tensor) -> Tensor:
-    """What is read of each token; next to nothing of those that are not seen, whatever they say."""
-    return logit.maximum(logit.amax(-1, keepdim=True) + FAINT).softmax(-1)
+def _feed_forward(g: Graph, block: Block, x: Value) -> Value:
+    norm, wide, _, narrow = block.feed_forward
+    return linear(g, narrow, g.Gelu(linear(g, wide, normed(g, norm, x))))
 
 
-def _composed(attention: Attention) -> tuple[Tensor, Tensor]:
+def linear(g: Graph, layer: nn.Module, x: Value) -> Value:
+    """What nn.Linear gives; onnxruntime makes one node of it."""
+    return g.Add(g.MatMul(x, layer.weight.T), layer.bias)
+
+
+def normed(g: Graph, norm: nn.Module, x: Value) -> Value:
+    """What nn.RMSNorm gives."""
+    return g.RMSNormalization(x, norm.weight, epsilon=torch.finfo(torch.float32).eps)
+
+
+def composed(attention: Attention) -> tuple[Tensor, Tensor]:
     """Query and key as one matrix (D, Z), value and output as one (Z, D); Z = H * D."""
     query_HED, key_HED, value_HED = (
         each.weight.detach().unflatten(0, (attention.heads, -1))
