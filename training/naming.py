@@ -46,12 +46,14 @@ def name(
 
 
 def _weights(g: Graph, model: Model, read: Read, query_BD: Value, most_B1: Value) -> Value:
-    D, T = model.config.width, model.config.type_count
-    type_XTD = _by_way(model.naming_type_TY).movedim(1, 0) @ _keys(model)
-    query_BXTD = g.Add(g.Reshape(query_BD, [0, WAYS, 1, D]), type_XTD)
-    query_BZD = g.Reshape(query_BXTD, [0, WAYS * T, D])
-    logit_BLZ = g.MatMul(read.x_BLD, g.Transpose(query_BZD, perm=[0, 2, 1]))
-    logit_BYT = g.Add(g.Reshape(logit_BLZ, [0, -1, T]), g.Reshape(read.near_BLX, [0, -1, 1]))
+    """What the state asks is the same for all types, and what types add the same for all states."""
+    query_BXD = g.Reshape(query_BD, [0, WAYS, model.config.width])
+    logit_BLX = g.MatMul(read.x_BLD, g.Transpose(query_BXD, perm=[0, 2, 1]))
+    logit_BLX = g.Add(logit_BLX, read.near_BLX)
+    type_XTD = model.naming_type_TY.unflatten(1, (WAYS, -1)).movedim(1, 0) @ _keys(model)
+    logit_BLZ = g.MatMul(read.x_BLD, type_XTD.flatten(0, 1).T)
+    logit_BYT = g.Reshape(logit_BLZ, [0, -1, model.config.type_count])
+    logit_BYT = g.Add(logit_BYT, g.Reshape(logit_BLX, [0, -1, 1]))
     logit_BYT = g.Min(logit_BYT, MAX_NAMING)
     return g.Exp(g.Sub(logit_BYT, g.Unsqueeze(most_B1, [2])))
 
@@ -88,10 +90,6 @@ def joint(g: Graph, model: Model, named: Named, item_BK: Value) -> Value:
 def _keys(model: Model) -> Tensor:
     key_XDD = model.naming_key.weight.unflatten(0, (WAYS, -1))
     return key_XDD / sqrt(model.config.width)
-
-
-def _by_way(weight_TY: Tensor) -> Tensor:
-    return weight_TY.unflatten(1, (WAYS, -1))
 
 
 def _follower_places(model: Model) -> Tensor:

@@ -11,6 +11,7 @@ M places that tokens name  T predicted types  U = T + 1, silence last
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from math import ceil
 
@@ -23,7 +24,7 @@ from features.encoding import CONTEXT_FIELDS, FIRST_ITEM_ROW, TOKEN_FIELDS
 from training.graph import BOOL, END, FLOAT, INT32, INT64, Graph, Kind, Value, Written, int32
 from training.model import WAYS, Model
 from training.naming import Named, by_place, joint, name, query_of, sums
-from training.reading import fresh_place, read, table, tokens_of
+from training.reading import FAINT, fresh_place, read, table, tokens_of
 
 TILE = 1 << 16  # items
 MOST_TILES = 16
@@ -164,11 +165,13 @@ def _tiles(
     bounds = list(pairwise([0, *ends]))
     logits = [_logit(g, catalog, wish_BZ, *each) for each in bounds]
     logits.append(g.MatMul(wish_BZ, g.Transpose(catalog.fresh_NZ, perm=[1, 0])))
-    most_B1 = g.Max(*(g.ReduceMax(each, [1]) for each in logits), LEAST)
-    *liked, fresh_BN = (g.Exp(g.Sub(each, most_B1)) for each in logits)
+    # One by one: onnxruntime takes a slow way for more than two.
+    most_B1 = reduce(g.Max, (g.ReduceMax(each, [1]) for each in logits), LEAST)
+    *known, fresh_BN = (g.Sub(each, most_B1) for each in logits)
+    fresh_BN = g.Exp(g.Max(fresh_BN, FAINT))  # many may be absent
     tiles = [
-        _Tile(start, end, len(ends) == 1, liked_BI, fresh_BN if end == ends[-1] else None)
-        for (start, end), liked_BI in zip(bounds, liked, strict=True)
+        _Tile(start, end, len(ends) == 1, g.Exp(each), fresh_BN if end == ends[-1] else None)
+        for (start, end), each in zip(bounds, known, strict=True)
     ]
     return tiles, most_B1
 
