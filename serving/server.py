@@ -105,7 +105,7 @@ class Server:
         link = EngineLink(self._engine, self.memory.vocabulary.predicted, self.metrics)
         self._champion = Champion(
             lambda: link.version or None,
-            lambda version: self._registry.outline(version, link.provider),
+            lambda version, breathe: self._registry.outline(version, link.provider, breathe),
             turns=self._turns,
         )
         self.memory.on_items = link.renew

@@ -20,6 +20,7 @@ from features.item import Item
 from features.settings import Home
 from serving.model.champion import Champion
 from serving.model.registry import Model
+from serving.processes.leisure import Breathe
 from tests.artefacts import ITEM_IDS, crown, publish, write_artefact
 from tests.running import Running, add_items, asked, decide, offered, record, viewed
 
@@ -106,7 +107,7 @@ def test_who_serves_takes_turns_in_loading(tmp_path: Path) -> None:
     turns, model = tmp_path / "turns.lock", Model("1", None, {}, None)  # type: ignore[arg-type]
     free: list[bool] = []
 
-    def load(version: str) -> Model:
+    def load(version: str, breathe: Breathe) -> Model:
         with turns.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,6 @@
 """Moves of items to another axis: a longer one before theirs is full, or that of another model."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,11 +9,11 @@ from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
 from serving.items.axis import LEAST_ROOM, ItemAxis
+from serving.processes.leisure import at_leisure, in_haste
 
 SPARE = 1.25  # of the room that is needed: what has just grown does not grow again at once
 EARLY = 0.75  # of the room: when so much is used, a longer axis is begun
 ITEMS_A_STEP = 500
-BREATH = 0.5  # of the time that a step took: for the threads that answer
 
 
 def room_for(count: int) -> int:
@@ -106,14 +105,14 @@ def realigned(
     new = ItemAxis(known, content, room=room_for(fresh))
     if axis.content is not None:
         new.share_terms(axis)
+    breathe = in_haste if axis.content is None else at_leisure()
     for start in range(0, len(items), ITEMS_A_STEP):
-        began = time.perf_counter()
         some = items[start : start + ITEMS_A_STEP]
         if axis.content is None:  # the first model: not all items have a place yet
             new.put(some)
         else:
             _carry(axis, some, new)
-        time.sleep(BREATH * (time.perf_counter() - began))
+        breathe()
     return new
 
 

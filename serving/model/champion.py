@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
 from serving.model.registry import Model
+from serving.processes.leisure import Breathe, at_leisure, in_haste
 from serving.processes.turn import turn
 
 logger = logging.getLogger(__name__)
@@ -18,9 +19,9 @@ class Champion:
     """Refuses a version that must not serve once and for all."""
 
     def __init__(
-        self, find: Callable[[], str | None], load: Callable[[str], Model], *, turns: Path
+        self, find: Callable[[], str | None], load: Callable[[str, Breathe], Model], *, turns: Path
     ) -> None:
-        """`find` and `load` block. Who serves already takes turns with others in loading.
+        """`find` and `load` block. Who serves already loads at leisure, in turn with others.
 
         `turns` is the file that tells whose turn it is.
         """
@@ -36,7 +37,9 @@ class Champion:
             right = serving.version if serving else None
             if version is None or version == right or version in self._refused:
                 return None
-            return await asyncio.to_thread(self._in_turn if serving else self._load, version)
+            if serving is None:
+                return await asyncio.to_thread(self._load, version, in_haste)
+            return await asyncio.to_thread(self._in_turn, version)
         except ArtefactError as error:
             self._refused.add(str(version))
             logger.error("model %s is refused: %s", version, error)
@@ -48,4 +51,4 @@ class Champion:
 
     def _in_turn(self, version: str) -> Model:
         with turn(self._turns):
-            return self._load(version)
+            return self._load(version, at_leisure())

@@ -28,6 +28,7 @@ from features.settings import Home
 from features.vocabulary import Vocabulary
 from serving.errors import InvalidError, NotFoundError
 from serving.model.scorer import Scorer
+from serving.processes.leisure import Breathe, in_haste
 from serving.settings import ServingSettings
 
 
@@ -92,18 +93,24 @@ class Registry:
             raise
         return None if version is None else str(version)
 
-    def load(self, version: str) -> Model:
+    def load(self, version: str, breathe: Breathe = in_haste) -> Model:
         """Verifies, loads and warms up a version; raises ArtefactError."""
         directory = self._directory(self._version(version))
+        breathe()
         threads, device = self._settings.model_threads, self._settings.device
-        scorer = Scorer(directory, self._vocabulary, threads=threads, device=device)
+        scorer = Scorer(
+            directory, self._vocabulary, threads=threads, device=device, breathe=breathe
+        )
         scorer.warm_up(max_batch=self._settings.max_batch)
+        breathe()
         return Model(version, scorer, load_popularity(directory), load_content(directory))
 
-    def outline(self, version: str, provider: str) -> Model:
+    def outline(self, version: str, provider: str, breathe: Breathe = in_haste) -> Model:
         """Verifies a version that another process runs; raises ArtefactError."""
         directory = self._directory(self._version(version))
+        breathe()
         contract = verify(directory, self._vocabulary)
+        breathe()
         outline = Outline(contract, load_items(directory), provider)
         return Model(version, outline, load_popularity(directory), load_content(directory))
 

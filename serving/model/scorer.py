@@ -17,6 +17,7 @@ from features.vocabulary import Vocabulary
 from serving.items.axis import LEAST_ROOM
 from serving.model.golden import read_golden
 from serving.model.opening import open_model
+from serving.processes.leisure import Breathe, in_haste
 
 Feeds = dict[str, np.ndarray]
 """Inputs of the graph by name; see features.artefact.INPUTS."""
@@ -43,7 +44,13 @@ class Scorer:
     """A loaded artefact. One thread at a time runs it."""
 
     def __init__(
-        self, directory: Path, vocabulary: Vocabulary, *, threads: int, device: str = "auto"
+        self,
+        directory: Path,
+        vocabulary: Vocabulary,
+        *,
+        threads: int,
+        device: str = "auto",
+        breathe: Breathe = in_haste,
     ) -> None:
         """Verifies all of the artefact and loads it; raises ArtefactError."""
         self.contract: Contract = verify(directory, vocabulary)
@@ -53,8 +60,10 @@ class Scorer:
                 f"{directory}: items.parquet holds {len(self.items.item_ids)} items; "
                 f"contract.json says {self.contract.item_count}"
             )
+        breathe()
         max_length = self.contract.max_length
         self._opened = open_model(directory, device=device, threads=threads, max_length=max_length)
+        breathe()
         self.provider: str = self._opened.provider
         self.on_run: Callable[[np.ndarray], None] = lambda tokens_BLF: None  # told what is read
         self.channel_code = vocabulary.channel_code
