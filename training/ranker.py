@@ -166,7 +166,7 @@ def _tiles(
     logits = [_logit(g, catalog, wish_BZ, *each) for each in bounds]
     logits.append(g.MatMul(wish_BZ, g.Transpose(catalog.fresh_NZ, perm=[1, 0])))
     # One by one: onnxruntime takes a slow way for more than two.
-    most_B1 = reduce(g.Max, (g.ReduceMax(each, [1]) for each in logits), LEAST)
+    most_B1 = reduce(g.Max, (g.ReduceMax(each, [1]) for each in logits), g.value(LEAST))
     *known, fresh_BN = (g.Sub(each, most_B1) for each in logits)
     fresh_BN = g.Exp(g.Max(fresh_BN, FAINT))  # many may be absent
     tiles = [
