@@ -1,83 +1,14 @@
 """The load generator against a real server on loopback."""
 
-import asyncio
-import socket
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
-import grpc
 import numpy as np
 import pytest
 
 from benchmarks.load import Load, LoadError, arrivals, percentile, run
-
-STALL_S = 0.3
-
-
-@dataclass
-class Server:
-    """What the server saw: each method's requests, and from when to when it stood still."""
-
-    target: str = ""
-    options: tuple[tuple[str, int], ...] = ()
-    seen: list[bytes] = field(default_factory=list)
-    stalled: list[tuple[float, float]] = field(default_factory=list)
-
-    async def echo(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        """Answers, but for one request that it refuses."""
-        self.seen.append(request)
-        if request == b"refuse":
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
-        return request
-
-    async def stall_once(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        """On its first call it holds up everybody."""
-        if not self.stalled:
-            since_time = time.monotonic()
-            time.sleep(STALL_S)  # noqa: ASYNC251  the event loop is to stand still
-            self.stalled.append((since_time, time.monotonic()))
-        return request
-
-    async def silence(self, request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        """Never answers."""
-        await asyncio.Event().wait()
-        return request
-
-    async def serve(self, started: threading.Event, ended: asyncio.Event) -> None:
-        """Lives until `ended`."""
-        server = grpc.aio.server(options=self.options)
-        methods = {"Echo": self.echo, "StallOnce": self.stall_once, "Silence": self.silence}
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()
-        }
-        handler = grpc.method_handlers_generic_handler("test.Test", handlers)
-        server.add_generic_rpc_handlers((handler,))
-        self.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        await server.start()
-        started.set()
-        await ended.wait()
-        await server.stop(None)
-
-
-@contextmanager
-def serving(**options: int) -> Iterator[Server]:
-    server, started = Server(options=tuple(options.items())), threading.Event()
-    with asyncio.Runner() as runner:
-        ended = asyncio.Event()
-        thread = threading.Thread(target=runner.run, args=(server.serve(started, ended),))
-        thread.start()
-        try:
-            assert started.wait(30)
-            yield server
-        finally:
-            runner.get_loop().call_soon_threadsafe(ended.set)
-            thread.join()
+from tests.echo_server import serving
 
 
 def numbered(process: int) -> Iterator[bytes]:
@@ -163,95 +94,6 @@ def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
         result = run(load)
     assert result.counts() == {"DEADLINE_EXCEEDED": 4}
     assert result.achieved_rate == 0.0
-
-
-@pytest.mark.parametrize(
-    ("options", "size"),
-    [
-        ({"grpc.max_concurrent_streams": 2}, 10),
-        ({"grpc.max_connection_age_ms": 50, "grpc.max_connection_age_grace_ms": 30_000}, 10),
-        ({}, 60_000),  # near what a stream may send unasked; many times what a connection may
-    ],
-    ids=["few at once", "connections age", "large requests"],
-)
-def test_calls_bear_what_a_server_demands(options: dict[str, int], size: int) -> None:
-    with serving(**options) as server:
-        load = Load(
-            target=server.target,
-            method="/test.Test/Echo",
-            requests=[bytes(size)],
-            callers=16,
-            seconds=0.5,
-            connections=2,
-            warmup_s=0.0,
-            deadline_ms=30_000,
-        )
-        result = run(load)
-    assert result.counts() == {"OK": len(server.seen)}
-    assert set(server.seen) == {bytes(size)}
-
-
-def test_calls_of_a_server_that_hangs_up_are_unavailable() -> None:
-    def hang_up() -> None:
-        with suppress(OSError):  # the end of the test
-            while True:
-                connection, _ = listener.accept()
-                connection.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        load = Load(
-            target=f"127.0.0.1:{listener.getsockname()[1]}",
-            method="/test.Test/Echo",
-            requests=[b"x"],
-            callers=3,
-            calls=12,
-            warmup_s=0.0,
-            deadline_ms=30_000,
-        )
-        result = run(load)
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join()
-    assert result.counts() == {"UNAVAILABLE": 12}
-
-
-class Impatient(BaseHTTPRequestHandler):
-    """Answers, and hangs up on whoever says nothing for a while."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = 0.05
-
-    def do_POST(self) -> None:
-        """Echoes."""
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing."""
-
-
-def test_an_http_server_may_close_what_was_idle() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Impatient) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        load = Load(
-            target=f"http://127.0.0.1:{server.server_port}",
-            method="/",
-            requests=[b"{}"],
-            rate=5,
-            arrivals="constant",
-            seconds=1.0,
-            warmup_s=0.0,
-            deadline_ms=30_000,
-        )
-        result = run(load)
-        server.shutdown()
-        thread.join()
-    assert result.counts() == {"OK": 5}
 
 
 def test_a_process_that_fails_is_an_error_not_an_empty_result(
