@@ -72,7 +72,7 @@ def _bandwidth() -> float:
 def _catalog(name: str, item_count: int, bandwidth: float) -> Iterator[Figure]:
     ranker, path = random_ranker(item_count), FOLDER / f"{name}.onnx"
     write_graph(ranker, path)
-    floor_s = ranker.item_RZ.nbytes / bandwidth
+    floor_s = ranker.vectors().nbytes / bandwidth
     for how, capture in (("graphs", True), ("no graphs", False)):
         bound = BoundSession(
             partial(_open, path, capture=capture), max_length=ranker.model.config.max_length

@@ -159,9 +159,10 @@ def tell(found: Found, types: Sequence[str]) -> list[Scored]:
     """The same in words, for each question."""
     best = found.best
     run = found.version, found.max_length, found.began_ns, found.batch_size
-    intents = reply_intents((*types, SILENCE), best.intent_BU)
-    every = zip(rank(best, candidate_intents(types, best.joint_NT)), intents, strict=True)
-    return [Scored(*each, *run) for each in every]
+    every_ranked = rank(best, candidate_intents(types, best.joint_NT))
+    every_intents = reply_intents((*types, SILENCE), best.intent_BU)
+    each = zip(every_ranked, every_intents, strict=True)
+    return [Scored(ranked, intents, *run) for ranked, intents in each]
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
