@@ -31,7 +31,7 @@ their inputs may be: docs/OperatorKernels.md of microsoft/onnxruntime."""
 
 @pytest.mark.parametrize("tile", [None, 20])
 def test_every_node_can_run_on_cuda(tile: int | None) -> None:
-    written = onnx.shape_inference.infer_shapes(Ranker(new_model(), tile=tile).graph())
+    written = onnx.shape_inference.infer_shapes(Ranker(new_model(), tile=tile).graph().model_proto)
     graph = written.graph
     assert [(each.domain, each.version) for each in written.opset_import] == [("", 23)]
     values = [*graph.input, *graph.output, *graph.value_info]
@@ -53,7 +53,7 @@ def test_a_batch_runs_few_nodes(tmp_path: Path) -> None:
 
 
 def _bytes(ranker: Ranker) -> bytes:
-    content: bytes = ranker.graph().SerializeToString()
+    content: bytes = ranker.graph().model_proto.SerializeToString()
     return content
 
 

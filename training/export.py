@@ -33,7 +33,7 @@ class ExportError(RuntimeError):
 
 def write_graph(ranker: Ranker, path: Path) -> None:
     """Writes the graph of a trained model; batch size, length and k stay open."""
-    onnx.save(ranker.graph(), path)
+    ranker.graph().save(str(path), all_tensors_to_one_file=True)
 
 
 def open_graph(model: onnx.ModelProto | Path, *, threads: int = 0) -> Session:
@@ -95,7 +95,7 @@ def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
 
 def run_model(ranker: Ranker, feeds: Feeds) -> Outputs:
     """What the graph gives."""
-    return tuple(open_graph(ranker.graph(), threads=1).run(OUTPUTS, feeds))
+    return tuple(open_graph(ranker.graph().model_proto, threads=1).run(OUTPUTS, feeds))
 
 
 def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generator) -> Feeds:

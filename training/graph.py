@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.model_container import ModelContainer, make_large_tensor_proto
 
 OPSET = 23  # the first that knows RMS normalization
 FLOAT, INT32, INT64, BOOL = (
@@ -21,7 +22,9 @@ FLOAT, INT32, INT64, BOOL = (
 )
 END = int(np.iinfo(np.int64).max)  # of an axis, for Slice
 
-Written: TypeAlias = onnx.ModelProto
+LARGE = 1 << 29  # bytes of a constant: protobuf holds 2 GiB of all, so these stand in a file beside
+
+Written: TypeAlias = ModelContainer
 Value: TypeAlias = str  # the name of what a node gives
 Given: TypeAlias = Value | np.ndarray | np.generic | torch.Tensor | Sequence[int] | int | float
 Kind: TypeAlias = tuple[int, Sequence[str | int]]  # element type and axes
@@ -33,6 +36,7 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._large: dict[str, np.ndarray] = {}
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
         if not op[0].isupper():
@@ -57,12 +61,18 @@ class Graph:
         array = _array(given)
         key = array.dtype.str, array.shape, sha256(array.data).digest()
         if key not in self._constants:
-            name = f"constant_{len(self._constants)}"
-            self._constants[key] = numpy_helper.from_array(array, name)
+            self._constants[key] = self._constant(f"constant_{len(self._constants)}", array)
         return self._constants[key].name
 
+    def _constant(self, name: str, array: np.ndarray) -> onnx.TensorProto:
+        if array.nbytes < LARGE:
+            return numpy_helper.from_array(array, name)
+        place, kind = f"#{name}", helper.np_dtype_to_tensor_dtype(array.dtype)
+        self._large[place] = array
+        return make_large_tensor_proto(place, name, kind, array.shape)
+
     def model(self, inputs: Mapping[str, Kind], outputs: Mapping[str, Kind]) -> Written:
-        """All of it, between these inputs and outputs."""
+        """All of it, between these inputs and outputs; save() writes it."""
         graph = helper.make_graph(
             self._nodes,
             "interplay",
@@ -72,7 +82,10 @@ class Graph:
         )
         opsets = [helper.make_opsetid("", OPSET)]
         version = helper.find_min_ir_version_for(opsets)
-        return helper.make_model(graph, opset_imports=opsets, ir_version=version)
+        written = ModelContainer()
+        written.model_proto = helper.make_model(graph, opset_imports=opsets, ir_version=version)
+        written.set_large_initializers(self._large)
+        return written
 
 
 def _array(given: Given) -> np.ndarray:
