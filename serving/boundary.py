@@ -8,7 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any
 
 import grpc
@@ -26,7 +26,7 @@ LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
 logger = logging.getLogger(__name__)
 Method = Callable[[Any, float], Awaitable[Message | bytes]]
 StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
-Work = Callable[[float], Awaitable[bytes]]
+Work = Callable[[], Awaitable[bytes]]
 
 
 def handler_of(
@@ -48,20 +48,25 @@ def _unary(
     has_channel = "channel" in declared.input_type.fields_by_name
 
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        async def work(deadline: float) -> bytes:
-            request = _decoded(request_type, data)
-            if not has_channel:
-                return await in_time(request, deadline)
-            call.channel = request.channel
-            with gate.passage(request.channel, deadline):
-                return await in_time(request, deadline)
-
-        async def in_time(request: Any, deadline: float) -> bytes:
-            async with asyncio.timeout_at(deadline):
-                reply = await method(request, deadline)
-            return reply if isinstance(reply, bytes) else reply.SerializeToString()
-
         with calls.begin(declared, context) as call:
+            deadline = _deadline(context)
+            passage: AbstractContextManager[None] = nullcontext()
+            try:
+                request = _decoded(request_type, data)
+            except InvalidError as error:
+                return _refused(context, call, error)
+            if has_channel:
+                call.channel = request.channel
+                passage = gated = gate.passage(request.channel, deadline)
+                if gated.refusal is not None:
+                    return _refused(context, call, gated.refusal)
+
+            async def work() -> bytes:
+                with passage:
+                    async with asyncio.timeout_at(deadline):
+                        reply = await method(request, deadline)
+                    return reply if isinstance(reply, bytes) else reply.SerializeToString()
+
             return await _guarded(declared, context, work, call)
 
     return answer
@@ -73,8 +78,8 @@ def _streaming(
     request_type = GetMessageClass(declared.input_type)
 
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> None:
-        async def work(deadline: float) -> bytes:
-            request = _decoded(request_type, data)
+        async def work() -> bytes:
+            request, deadline = _decoded(request_type, data), _deadline(context)
             async with asyncio.timeout_at(deadline), aclosing(method(request, deadline)) as replies:
                 async for each in replies:
                     await context.write(each.SerializeToString())
@@ -90,24 +95,33 @@ async def _guarded(
     declared: MethodDescriptor, context: grpc.aio.ServicerContext, work: Work, call: Call
 ) -> bytes:
     try:
-        reply = await work(_deadline(context))
+        reply = await work()
         call.code = grpc.StatusCode.OK
         return reply
     except TimeoutError:
-        error: ServingError = DeadlineError("the answer would have come after the deadline")
-    except ServingError as refusal:
-        error = refusal
+        late = DeadlineError("the answer would have come after the deadline")
+        return _refused(context, call, late)
+    except ServingError as error:
+        return _refused(context, call, error)
     except Exception:  # the RPC boundary: nothing internal leaves
         error_id = uuid.uuid4().hex
         logger.exception("%s failed; error id %s", declared.full_name, error_id)
         text = f"internal error; the server's log tells more under the id {error_id}"
-        call.code = grpc.StatusCode.INTERNAL
-        await context.abort(grpc.StatusCode.INTERNAL, text)
-    call.code = code_of(error)
-    try:
-        await context.abort(call.code, str(error), trailers_of(error))
-    except grpc.aio.InternalError:  # the caller has left: its deadline passed as well
-        logger.debug("%s: nobody waits for %s", declared.full_name, call.code)
+        return _ended(context, call, grpc.StatusCode.INTERNAL, text)
+
+
+def _refused(context: grpc.aio.ServicerContext, call: Call, error: ServingError) -> bytes:
+    """Not by context.abort(), which raises: a server that is asked for too much refuses a lot."""
+    context.set_trailing_metadata(trailers_of(error))
+    return _ended(context, call, code_of(error), str(error))
+
+
+def _ended(
+    context: grpc.aio.ServicerContext, call: Call, code: grpc.StatusCode, text: str
+) -> bytes:
+    call.code = code
+    context.set_code(code)
+    context.set_details(text)
     return b""
 
 

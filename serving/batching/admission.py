@@ -7,7 +7,7 @@ from types import TracebackType
 from serving.batching.pace import Pace
 from serving.errors import DeadlineError, QueueFullError
 
-SHARE = 0.75  # of the time left that the answer is expected to take at most: that is but a mean
+SHARE = 0.85  # of the time left that the answer is expected to take at most: that is but a mean
 USUAL = 64  # calls inside at once
 
 
@@ -24,7 +24,7 @@ class Gate:
         self.pace = Pace(USUAL)
 
     def passage(self, lane: str, deadline: float) -> "Passage":
-        """To be used in a `with` around the work; the deadline is in the loop's time."""
+        """To be used in a `with` around the work, if not refused; deadline in the loop's time."""
         return Passage(self, lane, deadline)
 
     def turn(self, lane: str) -> int:
@@ -36,24 +36,23 @@ class Gate:
 
 
 class Passage:
-    """One call on its way; raises QueueFullError on entry if it would probably be too late."""
+    """One call on its way; whoever has a refusal must not enter."""
 
-    __slots__ = ("_deadline", "_entry_time", "_gate", "_lane", "_turn")
+    __slots__ = ("_entry_time", "_gate", "_lane", "_turn", "refusal")
 
     def __init__(self, gate: Gate, lane: str, deadline: float) -> None:
         """Still outside."""
-        self._gate, self._lane, self._deadline = gate, lane, deadline
+        self._gate, self._lane = gate, lane
+        self._entry_time = asyncio.get_running_loop().time()
+        self._turn = gate.turn(lane)
+        left_s = deadline - self._entry_time
+        over_s = gate.pace.seconds(self._turn, self._entry_time) - SHARE * left_s
+        self.refusal = QueueFullError(wait_s=over_s) if over_s > 0 else None
+        """Of a call that would probably be answered too late."""
 
     def __enter__(self) -> None:
-        gate = self._gate
-        self._entry_time = asyncio.get_running_loop().time()
-        self._turn = gate.turn(self._lane)
-        left_s = self._deadline - self._entry_time
-        over_s = gate.pace.seconds(self._turn, self._entry_time) - SHARE * left_s
-        if over_s > 0:
-            raise QueueFullError(wait_s=over_s)
-        gate.size += 1
-        gate.inside[self._lane] += 1
+        self._gate.size += 1
+        self._gate.inside[self._lane] += 1
 
     def __exit__(
         self,

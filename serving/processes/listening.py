@@ -7,10 +7,10 @@ from serving.settings import ServingSettings
 
 PING_S = 60  # a client that has vanished without a word is noticed after this, and PONG_S
 PONG_S = 20
-MOST_PENDING = 32, 64
-"""Calls that gRPC has and we have not looked at yet: beyond the first some, beyond the second all
-new ones end with CANCELLED, in C, at a small part of what refusing them in Python would cost. Else
-calls would stand there until no time is left, and none would be answered in time."""
+MOST_PENDING = 64
+"""Calls that gRPC has and we have not looked at yet: beyond these, new ones end with CANCELLED, in C,
+at a small part of what refusing them in Python would cost. More would be too old once their turn
+comes: with twice as many, a server that is asked for too much answered hardly anyone in time."""
 OFTEN_PING_S = 10  # of clients: more often is taken for abuse
 
 
@@ -36,8 +36,8 @@ def _options(settings: ServingSettings, *, shared: bool) -> list[tuple[str, int]
         "grpc.keepalive_timeout_ms": PONG_S * 1000,
         "grpc.keepalive_permit_without_calls": 1,
         "grpc.http2.min_ping_interval_without_data_ms": OFTEN_PING_S * 1000,
-        "grpc.server.max_pending_requests": MOST_PENDING[0],
-        "grpc.server.max_pending_requests_hard_limit": MOST_PENDING[1],
+        "grpc.server.max_pending_requests": MOST_PENDING,
+        "grpc.server.max_pending_requests_hard_limit": MOST_PENDING + 1,  # none by chance before
         "grpc.so_reuseport": int(shared),
     }
     return [(name, round(value)) for name, value in options.items()]
