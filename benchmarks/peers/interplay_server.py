@@ -4,8 +4,8 @@ It is our Batcher, our in_thread, gRPC's asyncio server on uvloop, and the garba
 after start-up, put together as serving/ does. It is not the product: no features are read, no
 history is encoded, no policy applied, nothing checked or recorded; the history is in the request.
 
-With two processes each has a batcher, a session, one thread and cores of its own; they share the
-port.
+Each process has a batcher, a session, cores of its own and as many threads of the model; they share
+the port.
 
 python -m benchmarks.peers.interplay_server PORT PROCESSES
 """
@@ -35,11 +35,12 @@ def main(port: str, processes: str, place: str = "0") -> None:
     """Serves until told to stop; in the first place it starts the other processes."""
     later = range(1, int(processes)) if place == "0" else ()
     others = [_start(port, processes, each) for each in later]
-    own = own_cores(ServingSettings(processes=int(processes)))[int(place)]
+    settings = ServingSettings(processes=int(processes))
+    threads, own = settings.model_threads, own_cores(settings)[int(place)]
     if own:
         os.sched_setaffinity(0, own)
     try:
-        uvloop.run(serve(int(port), threads=1))
+        uvloop.run(serve(int(port), threads=threads))
     finally:
         for each in others:
             each.terminate()
