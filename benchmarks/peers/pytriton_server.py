@@ -17,7 +17,7 @@ from benchmarks.peers.ranking import LENGTH, MAX_BATCH, TOP, Ranking
 
 def main(port: str) -> None:
     """Serves until told to stop."""
-    ranking, first = Ranking(threads=1), int(port)
+    ranking, first = Ranking(threads=2), int(port)
 
     @batch
     def rank(**inputs: np.ndarray) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ class TritonPythonModel:
     """Triton's extension point."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        self.ranking = Ranking(threads=1)
+        self.ranking = Ranking(threads=2)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         inputs = [triton.get_input_tensor_by_name(each, "ids_BL").as_numpy() for each in requests]

@@ -2,7 +2,7 @@
 
 Triton's own ONNX Runtime backend would be the better match; the wheel does not hold it, and it is
 published in container images only. Settings: dynamic batcher up to 32, which waits for nobody; one
-instance, which did better than two; metrics and HTTP off.
+instance of two threads, which did better than two instances; metrics and HTTP off.
 
 python -m benchmarks.peers.triton_server PORT
 """
