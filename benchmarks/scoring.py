@@ -20,7 +20,7 @@ Beside it, V numbers are passed over for the largest, its distance, exp, score, 
 tile by tile, so that they stay in the cache; and each token adds to 1 + S items. Which of it
 decides differs:
 
-- 4,000 to 50,000 items: starting some 300 operations is most of a batch of one, and is shared by
+- 4,000 to 50,000 items: starting some 170 operations is most of a batch of one, and is shared by
   more customers; then the histories, then the items.
 - 1,000,000 items: (D + 1 + 2 T) V numbers are 356 MB, which no cache holds and every run reads
   once: a batch of one takes as long as that, and larger batches share it until the arithmetic and
