@@ -8,8 +8,8 @@ from serving.settings import ServingSettings
 PING_S = 60  # a client that has vanished without a word is noticed after this, and PONG_S
 PONG_S = 20
 MOST_PENDING = 64
-"""Calls that gRPC has and we have not looked at yet: beyond these, new ones end with CANCELLED, in C,
-at a small part of what refusing them in Python would cost. More would be too old once their turn
+"""Calls that gRPC has and we have not looked at yet: beyond these, new ones end with CANCELLED, in
+C, at a small part of what refusing them in Python would cost. More would be too old once their turn
 comes: with twice as many, a server that is asked for too much answered hardly anyone in time."""
 OFTEN_PING_S = 10  # of clients: more often is taken for abuse
 
