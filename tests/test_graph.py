@@ -63,5 +63,18 @@ def test_a_constant_is_kept_once() -> None:
     doubled = g.Mul(g.Add("x", 1.0), 2.0)
     g.Add(doubled, 1.0, outputs=["y"])
     model = g.model({"x": (FLOAT, ["B"])}, {"y": (FLOAT, ["B"])})
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = onnxruntime.InferenceSession(model.model_proto.SerializeToString())
     assert session.run(None, {"x": np.array([3, 4], np.float32)})[0].tolist() == [9, 11]
+
+
+def test_what_protobuf_cannot_hold_stands_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.graph.LARGE", 16)
+    g = Graph()
+    g.Add("x", np.arange(5, dtype=np.float32), outputs=["y"])
+    g.model({"x": (FLOAT, [1])}, {"y": (FLOAT, [5])}).save(str(tmp_path / "model.onnx"), True)
+    assert len([*tmp_path.iterdir()]) == 2
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (y,) = session.run(None, {"x": np.ones(1, np.float32)})
+    assert y.tolist() == [1, 2, 3, 4, 5]

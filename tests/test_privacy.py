@@ -95,7 +95,7 @@ def test_another_process_hears_of_it(home: Path) -> None:
         record(one, *in_the_past(one, ERASED))
         erase(one, customer_id=ERASED)
         assert held(other, customer_id=ERASED) == 0
-        other._await(other.server.learn_erasures())
+        other.run(other.server.learn_erasures())
         with pytest.raises(grpc.RpcError, match="was erased at"):
             record(other, *in_the_past(other, ERASED))
 
