@@ -111,6 +111,7 @@ def test_a_lost_store_says_so_and_is_rebuilt(
         told: list[int] = []
         done = materialize(settings, whole_log=True, progress=told.append)
         assert done.interaction_count == sum(told) == 5 + 9  # history's newest, and the log
+        assert done.item_count == 1
         reading = live.read(["ada"])
         assert (reading.whole, reading.histories) == (True, [expected(range(4, 9))])
         assert live.get_item("i1") == Item(item_id="i1", name="One")

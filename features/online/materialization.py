@@ -67,12 +67,12 @@ def materialize(
     """
     home, vocabulary = Home(settings.home), load_vocabulary(settings.vocabulary)
     with open_log(settings) as log:
-        item_count = load_items(home, log)
+        load_items(home, log)
         erasures = Erasures(log.erasures())
         applied = Applied(OnlineFeatures(settings), log.log_id, vocabulary, erasures.kept)
         filling = _Filling(applied, log, home.history, vocabulary, erasures, progress)
         began = _mark_begin(filling)
-        _fill_items(filling, whole_log)
+        item_count = _fill_items(filling, whole_log)
         count = _fill_from_history(filling, settings.max_records)
         count += _fill_from_log(filling, whole_log)
         _mark_end(filling, began)
@@ -93,12 +93,13 @@ def _mark_end(filling: _Filling, began: int) -> None:
     store.mark_whole(filling.log.log_id)
 
 
-def _fill_items(filling: _Filling, whole_log: bool) -> None:
-    applied = filling.applied
+def _fill_items(filling: _Filling, whole_log: bool) -> int:
+    applied, count = filling.applied, 0
     position = 0 if whole_log else applied.store.applied_position(applied.items)
     while changes := filling.log.changed_items(after=position, limit=ROWS_A_WRITE):
         applied.write_changes(changes)
-        position = changes[-1].position
+        position, count = changes[-1].position, count + len(changes)
+    return count
 
 
 def _fill_from_history(filling: _Filling, max_records: int) -> int:
