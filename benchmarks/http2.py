@@ -12,6 +12,8 @@ from typing import cast
 import grpc
 from hpack import Decoder, Encoder
 
+from benchmarks.load import LoadError
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME = Struct(">IBI")  # length and kind, flags, stream
 SETTING, NUMBER = Struct(">HI"), Struct(">I")
@@ -22,21 +24,15 @@ PLAIN = END_STREAM | END_HEADERS  # all flags of an answer's headers: neither pa
 HEADER_TABLE_SIZE, ENABLE_PUSH, MOST_STREAMS, INITIAL_WINDOW = 1, 2, 3, 4
 WIDEST = (1 << 31) - 1  # window: answers are not throttled by whoever measures
 USUAL_WINDOW = (1 << 16) - 1
+LARGEST = USUAL_WINDOW - 5  # a request that no server has to make room for
 REFUSED, CANCEL, CALM = 7, 8, 11
 STATUS = b"grpc-status"
-OK, CANCELLED, UNKNOWN, TIMED_OUT, FULL, INTERNAL, UNAVAILABLE = (
-    grpc.StatusCode[name].value[0]
-    for name in (
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "DEADLINE_EXCEEDED",
-        "RESOURCE_EXHAUSTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-    )
-)
-RESETS = {CANCEL: CANCELLED, CALM: FULL}  # as gRPC says what an HTTP/2 error means
+CODES: dict[str, int] = {each.name: each.value[0] for each in grpc.StatusCode}
+UNAVAILABLE = CODES["UNAVAILABLE"]
+RESETS = {
+    CANCEL: CODES["CANCELLED"],
+    CALM: CODES["RESOURCE_EXHAUSTED"],
+}  # as gRPC says what an HTTP/2 error means
 
 
 class Call:
@@ -89,7 +85,9 @@ class Http2Connection(asyncio.Protocol):
         )
 
     def ask(self, request: bytes) -> "asyncio.Future[int]":
-        """The status code of a call that begins now."""
+        """The status code of a call that begins now; raises LoadError."""
+        if len(request) > LARGEST:
+            raise LoadError(f"a request has {len(request)} bytes; {LARGEST} can be sent at once")
         call = Call(b"\0" + NUMBER.pack(len(request)) + request, self._loop.create_future())
         if self.gone:
             call.answer.set_result(UNAVAILABLE)
@@ -120,7 +118,7 @@ class Http2Connection(asyncio.Protocol):
         if call.stream:
             self._transport.write(_frame(RST_STREAM, NUMBER.pack(CANCEL), 0, call.stream))
             del self._calls[call.stream]
-        call.answer.set_result(TIMED_OUT)
+        call.answer.set_result(CODES["DEADLINE_EXCEEDED"])
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -143,7 +141,7 @@ class Http2Connection(asyncio.Protocol):
             self._note(len(payload))
         elif kind == HEADERS:
             if flags & ~PLAIN or not flags & END_HEADERS:
-                raise NotImplementedError(f"headers with flags {flags:#x}")
+                raise LoadError(f"padded or continued headers, flags {flags:#x}, cannot be read")
             if flags & END_STREAM:
                 self._end(stream, self._code(payload))
         elif kind == RST_STREAM:
@@ -174,7 +172,8 @@ class Http2Connection(asyncio.Protocol):
         if block not in self._codes:
             decoder = Decoder()
             decoder.header_table_size = 0
-            self._codes[block] = int(dict(decoder.decode(block, raw=True)).get(STATUS, UNKNOWN))
+            said = dict(decoder.decode(block, raw=True)).get(STATUS, CODES["UNKNOWN"])
+            self._codes[block] = int(said)
         return self._codes[block]
 
     def _reset(self, stream: int, error: int) -> None:
@@ -183,7 +182,7 @@ class Http2Connection(asyncio.Protocol):
             call.stream = 0
             self._waiting.append(call)
         else:
-            self._end(stream, RESETS.get(error, INTERNAL))
+            self._end(stream, RESETS.get(error, CODES["INTERNAL"]))
 
     def _end(self, stream: int, code: int) -> None:
         call = self._calls.pop(stream, None)

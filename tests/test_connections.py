@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from benchmarks.load import Load, run
+from benchmarks.load import Load, LoadError, run
 from tests.echo_server import serving
 
 
@@ -35,6 +35,21 @@ def test_calls_bear_what_a_server_demands(options: dict[str, int], size: int) ->
         result = run(load)
     assert result.counts() == {"OK": len(server.seen)}
     assert set(server.seen) == {bytes(size)}
+
+
+def test_a_request_that_would_wait_for_room_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving() as server:
+        load = Load(
+            target=server.target,
+            method="/test.Test/Echo",
+            requests=[bytes(70_000)],
+            callers=1,
+            calls=1,
+            warmup_s=0.0,
+        )
+        with pytest.raises(LoadError, match="see its message"):
+            run(load)
+    assert "a request has 70000 bytes; 65530 can be sent at once" in capfd.readouterr().err
 
 
 def test_calls_of_a_server_that_hangs_up_are_unavailable() -> None:
