@@ -21,10 +21,10 @@ from features.encoding import FIRST_ITEM_ROW
 from features.vocabulary import load_vocabulary
 from serving.model.bound_session import BoundSession, with_constant_k
 from serving.model.device import CPU, Session, open_on_cuda, provider_of
-from training.export import Feeds, random_feeds, write_graph
-from training.model import Model, ModelConfig
-from training.ranker import Ranker
-from training.steps import NO_STEPS, most_frequent
+from training.data.steps import NO_STEPS, most_frequent
+from training.export.export import Feeds, random_feeds, write_graph
+from training.export.ranker import Ranker
+from training.model.model import Model, ModelConfig
 
 FOLDER = Path(".interplay/bench/gpu")
 CATALOGS = {"50k": 50_000, "1M": 1_000_000, "10M": 10_000_000}

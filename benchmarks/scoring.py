@@ -49,10 +49,10 @@ import torch
 from benchmarks.report import Figure, report
 from features.artefact import OUTPUTS
 from features.vocabulary import load_vocabulary
-from training.export import Feeds, open_graph, random_feeds, write_graph
-from training.model import Model, ModelConfig
-from training.ranker import Ranker
-from training.steps import NO_STEPS, most_frequent
+from training.data.steps import NO_STEPS, most_frequent
+from training.export.export import Feeds, open_graph, random_feeds, write_graph
+from training.export.ranker import Ranker
+from training.model.model import Model, ModelConfig
 
 CATALOGS = (4_000, 50_000, 1_000_000)
 USUAL_LENGTH = 50

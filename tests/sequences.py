@@ -9,13 +9,13 @@ from features.interaction import Interaction
 from features.record import merge, pack, tick
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction
-from training.items import KnownItems
-from training.plan import Plan, make_plan
-from training.questions import TICKS_PER_DAY
-from training.sequences import Sequences, sequences_of
+from training.data.items import KnownItems
+from training.data.questions import TICKS_PER_DAY
+from training.data.sequences import Sequences, sequences_of
+from training.data.split import Split
+from training.data.steps import NO_STEPS, add_steps, most_frequent
+from training.learning.plan import Plan, make_plan
 from training.settings import TrainingSettings
-from training.split import Split
-from training.steps import NO_STEPS, add_steps, most_frequent
 
 DAY = TICKS_PER_DAY
 LAST_DAY = 100  # of 2026 that anything is known of

@@ -3,7 +3,7 @@
 import torch
 
 from features.encoding import FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
-from training.attention import look_back
+from training.model.attention import look_back
 
 
 def tokens(gaps: list[int]) -> torch.Tensor:

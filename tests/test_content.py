@@ -7,9 +7,9 @@ import torch
 from features.content import MAX_FEATURES, Content, content_rows, features_of
 from features.encoding import FIRST_ITEM_ROW
 from features.item import Item
-from training.companions import content_of
-from training.items import describe
-from training.model import Items, ModelConfig
+from training.data.items import describe
+from training.export.companions import content_of
+from training.model.model import Items, ModelConfig
 
 SHOES = [
     Item(item_id="a", name="Trail shoe", category="shoes", brand="Alpina", price=99.0),

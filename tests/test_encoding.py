@@ -14,8 +14,8 @@ from tests.sequences import (
     sequences,
     shoppers,
 )
-from training.questions import NONE, Asking, Questions, ask, type_index
-from training.windows import Batch, batches, windows_of
+from training.data.questions import NONE, Asking, Questions, ask, type_index
+from training.data.windows import Batch, batches, windows_of
 
 TYPES = type_index(VOCABULARY)
 SILENCE = len(VOCABULARY.predicted)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from training.evaluation import auc, ranks, rate_intent, rate_ranking
+from training.judging.evaluation import auc, ranks, rate_intent, rate_ranking
 
 
 def test_the_rank_counts_what_stands_above() -> None:

@@ -21,12 +21,11 @@ from features.encoding import SCHEMA_VERSION
 from serving.model.scorer import Scorer
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
 from tests.test_model import trembling
-from training import reading
-from training.attention import seconds_of
-from training.baselines import Counts, count
-from training.companions import seal, write_companions
-from training.examples import Examples, draw
-from training.export import (
+from training.data.questions import Asking, Questions, ask, type_index
+from training.data.sequences import Sequences
+from training.export import reading
+from training.export.companions import seal, write_companions
+from training.export.export import (
     GRAPH,
     ExportError,
     check_parity,
@@ -36,10 +35,11 @@ from training.export import (
     run_model,
     write_graph,
 )
-from training.plan import new_model
-from training.questions import Asking, Questions, ask, type_index
-from training.ranker import Ranker
-from training.sequences import Sequences
+from training.export.ranker import Ranker
+from training.judging.baselines import Counts, count
+from training.judging.examples import Examples, draw
+from training.learning.plan import new_model
+from training.model.attention import seconds_of
 
 V, T = len(ITEMS.item_ids), len(VOCABULARY.predicted)
 TYPES = type_index(VOCABULARY)

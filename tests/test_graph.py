@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto
 
 from tests.test_ranker import new_model
-from training.graph import FLOAT, Graph
-from training.ranker import Ranker
+from training.export.graph import FLOAT, Graph
+from training.export.ranker import Ranker
 
 F, D, B = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
 I32, I64 = TensorProto.INT32, TensorProto.INT64
@@ -70,7 +70,7 @@ def test_a_constant_is_kept_once() -> None:
 def test_what_protobuf_cannot_hold_stands_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.graph.LARGE", 16)
+    monkeypatch.setattr("training.export.graph.LARGE", 16)
     g = Graph()
     g.Add("x", np.arange(5, dtype=np.float32), outputs=["y"])
     g.model({"x": (FLOAT, [1])}, {"y": (FLOAT, [5])}).save(str(tmp_path / "model.onnx"), True)

@@ -8,7 +8,7 @@ from features.history.partitions import write_part
 from features.identity import aliases_among, aliases_in
 from features.interaction import Interaction
 from tests.interactions import interaction, table_of
-from training.sequences import customers_of
+from training.data.sequences import customers_of
 
 
 def joining(customer: str | None, anonymous: str | None, number: int = 0) -> Interaction:

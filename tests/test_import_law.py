@@ -31,14 +31,14 @@ ONLY_IN = {
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py", "serving/wire.py"},
     "onnx": {
         "serving/model/bound_session.py",
-        "training/export.py",
-        "training/graph.py",
-        "training/judging.py",
+        "training/export/export.py",
+        "training/export/graph.py",
+        "training/judging/judging.py",
     },
     "onnxruntime": {
         "serving/model/bound_session.py",
         "serving/model/device.py",
-        "training/export.py",
+        "training/export/export.py",
     },
 }
 MAY_STAND_ALONE = (

@@ -12,16 +12,24 @@ from torch.nn import functional as F
 from features.artefact import INPUTS, no_fresh
 from features.encoding import FIRST_ITEM_ROW, ITEM, encode
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
-from training.attention import look_back
-from training.export import run_model
-from training.learner import NOTHING, Learner, counts_of, new_optimizer, set_rate, step, tensors_of
-from training.loss import Answers, log_sum_exp, losses
-from training.model import Model
-from training.plan import new_model
-from training.questions import Asking, ask, type_index
-from training.ranker import Ranker
-from training.steps import NO_STEPS, most_frequent
-from training.windows import Batch, batches
+from training.data.questions import Asking, ask, type_index
+from training.data.steps import NO_STEPS, most_frequent
+from training.data.windows import Batch, batches
+from training.export.export import run_model
+from training.export.ranker import Ranker
+from training.learning.learner import (
+    NOTHING,
+    Learner,
+    counts_of,
+    new_optimizer,
+    set_rate,
+    step,
+    tensors_of,
+)
+from training.learning.plan import new_model
+from training.model.attention import look_back
+from training.model.loss import Answers, log_sum_exp, losses
+from training.model.model import Model
 
 TYPES = type_index(VOCABULARY)
 ABOUT = 1e-5

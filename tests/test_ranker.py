@@ -11,11 +11,18 @@ from torch import Tensor
 from features.artefact import GOLDEN_TOLERANCE, INPUTS, OUTPUTS
 from features.encoding import FIRST_ITEM_ROW, ITEM
 from tests.test_model import trembling
-from training.definition import define
-from training.export import FRESH, difference, open_graph, random_feeds, run_model, write_graph
-from training.model import Model, ModelConfig
-from training.ranker import Ranker
-from training.steps import Followers
+from training.data.steps import Followers
+from training.export.definition import define
+from training.export.export import (
+    FRESH,
+    difference,
+    open_graph,
+    random_feeds,
+    run_model,
+    write_graph,
+)
+from training.export.ranker import Ranker
+from training.model.model import Model, ModelConfig
 
 V, T, D, S = 50, 4, 8, 3
 ROUNDING = 1e-6

@@ -21,9 +21,9 @@ from serving.settings import ServingSettings
 from tests.artefacts import write_artefact
 from tests.sequences import plan
 from tests.test_model import trembling
-from training.export import random_feeds, write_graph
-from training.plan import new_model
-from training.ranker import Ranker
+from training.export.export import random_feeds, write_graph
+from training.export.ranker import Ranker
+from training.learning.plan import new_model
 
 Feeds = dict[str, np.ndarray]
 LONGEST = 20

@@ -6,9 +6,9 @@ import torch
 from features.encoding import FIRST_ITEM_ROW as FIRST
 from features.record import item_hash
 from tests.sequences import ITEMS, on_day, packed, plan, sequences
-from training.loss import naming_shares
-from training.plan import new_model
-from training.steps import NO_STEPS, Steps, add_steps, item_indices, most_frequent
+from training.data.steps import NO_STEPS, Steps, add_steps, item_indices, most_frequent
+from training.learning.plan import new_model
+from training.model.loss import naming_shares
 
 # From item 0 to item 1 three times, to item 2 once; from item 1 to item 0 once.
 STEPS = Steps(np.array([1, 2, 6]), np.array([3, 1, 1]))

@@ -19,11 +19,11 @@ from features.history.partitions import write_part
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
 from tests.interactions import START, interaction, table_of
-from training.progress import Progress, Teller, listening
+from training.data.split import take_snapshot
+from training.learning.progress import Progress, Teller, listening
 from training.publishing import Publisher
 from training.running import Outcome, evaluate, prepared, train
 from training.settings import TrainingError, TrainingSettings
-from training.split import take_snapshot
 
 pytestmark = [  # Ray warns of what it does itself
     pytest.mark.filterwarnings(r"ignore:`\w+` is deprecated:DeprecationWarning:ray"),

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from training.judging import Contest, Standing
-from training.progress import Progress
+from training.judging.judging import Contest, Standing
+from training.learning.progress import Progress
 
 LINES = 10  # where there is no terminal, a line each time so many parts of the run are done
 

@@ -18,21 +18,21 @@ from features.artefact import ArtefactError, Contract
 from features.encoding import SCHEMA_VERSION
 from features.settings import FeatureSettings, Home
 from features.vocabulary import Vocabulary, load_vocabulary
-from training.baselines import Counts
-from training.cluster import cluster, fit
-from training.companions import seal, write_companions
-from training.contest import count_before_test, count_followers, draw_contest
-from training.export import GRAPH, check_golden, check_parity, write_graph
-from training.items import known_items
-from training.judging import Contest, Standing, judge_artefact, judge_baselines
-from training.loop import load
-from training.plan import Plan, make_plan, new_model
-from training.progress import Progress, listening
+from training.data.items import known_items
+from training.data.sequences import read_sequences
+from training.data.split import Snapshot, take_snapshot
+from training.export.companions import seal, write_companions
+from training.export.export import GRAPH, check_golden, check_parity, write_graph
+from training.export.ranker import Ranker
+from training.judging.baselines import Counts
+from training.judging.contest import count_before_test, count_followers, draw_contest
+from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
+from training.learning.cluster import cluster, fit
+from training.learning.loop import load
+from training.learning.plan import Plan, make_plan, new_model
+from training.learning.progress import Progress, listening
 from training.publishing import Champion, Publisher
-from training.ranker import Ranker
-from training.sequences import read_sequences
 from training.settings import TrainingError, TrainingSettings
-from training.split import Snapshot, take_snapshot
 
 LOCAL = "127.0.0.1"
 Showing = Callable[[], AbstractContextManager[Callable[[Progress], None]]]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from features.artefact import INPUTS
 from features.encoding import FIRST_ITEM_ROW, ITEM
-from training.model import Model
+from training.model.model import Model
 
 
 @torch.no_grad()

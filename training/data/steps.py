@@ -12,7 +12,7 @@ from features.encoding import FIRST_ITEM_ROW, ItemIndex
 from features.record import unpack
 
 if TYPE_CHECKING:  # a model can do without what reads sequences
-    from training.sequences import Sequences
+    from training.data.sequences import Sequences
 
 MOST_FOLLOWERS = 16
 PRIOR = 2.0  # steps to nowhere that each item is given: few steps tell little

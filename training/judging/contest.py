@@ -8,15 +8,15 @@ import numpy as np
 import ray.data
 
 from features.encoding import ItemIndex
-from training import baselines
-from training.baselines import Counts
-from training.examples import draw
-from training.judging import Contest
-from training.plan import Plan
-from training.questions import NONE, Asking, Questions, ask
-from training.sequences import Sequences, before, in_batches
-from training.split import Split
-from training.steps import NO_STEPS, Followers, add_steps, most_frequent
+from training.data.questions import NONE, Asking, Questions, ask
+from training.data.sequences import Sequences, before, in_batches
+from training.data.split import Split
+from training.data.steps import NO_STEPS, Followers, add_steps, most_frequent
+from training.judging import baselines
+from training.judging.baselines import Counts
+from training.judging.examples import draw
+from training.judging.judging import Contest
+from training.learning.plan import Plan
 
 CUSTOMERS_AT_ONCE = 4096
 

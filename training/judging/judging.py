@@ -22,11 +22,11 @@ from features.artefact import (
 )
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import Vocabulary
-from training import baselines
-from training.baselines import Counts
-from training.evaluation import Intent, Ranking, ranks, rate_intent, rate_ranking
-from training.examples import Examples
-from training.export import GRAPH, Session, open_graph
+from training.export.export import GRAPH, Session, open_graph
+from training.judging import baselines
+from training.judging.baselines import Counts
+from training.judging.evaluation import Intent, Ranking, ranks, rate_intent, rate_ranking
+from training.judging.examples import Examples
 
 SCORES_AT_ONCE = 4_000_000  # examples x items
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from features.encoding import FIRST_ITEM_ROW, ITEM
-from training.attention import NEVER
-from training.model import Asked, Model
+from training.model.attention import NEVER
+from training.model.model import Asked, Model
 
 TINY = 1e-12
 CHUNK_BYTES = 8 << 20

@@ -33,8 +33,8 @@ from features.encoding import (
     ITEM,
     MAX_GAP,
 )
-from training.attention import NEVER, Block, Lookback, look_back
-from training.steps import Followers
+from training.data.steps import Followers
+from training.model.attention import NEVER, Block, Lookback, look_back
 
 WAYS = 2
 MAX_NAMING = 20.0  # a log weight; keeps sums of exponentials finite in float32

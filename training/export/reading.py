@@ -27,9 +27,9 @@ from features.encoding import (
     TYPE,
     VALUE,
 )
-from training.attention import NEVER, Attention, Block, seconds_of
-from training.graph import END, FLOAT, INT32, Graph, Value, int32
-from training.model import WAYS, Model
+from training.export.graph import END, FLOAT, INT32, Graph, Value, int32
+from training.model.attention import NEVER, Attention, Block, seconds_of
+from training.model.model import WAYS, Model
 
 PAIRS = ((TYPE, INITIATOR), (GAP, CHANNEL))  # fields that are looked up together; VALUE alone
 FAINT = -60.0

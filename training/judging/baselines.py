@@ -10,10 +10,10 @@ import numpy as np
 
 from features.encoding import ItemIndex
 from features.record import RECORD, unpack
-from training.examples import Examples
-from training.questions import NONE, Questions
-from training.sequences import Sequences
-from training.steps import NO_STEPS, Steps, add_steps, item_indices
+from training.data.questions import NONE, Questions
+from training.data.sequences import Sequences
+from training.data.steps import NO_STEPS, Steps, add_steps, item_indices
+from training.judging.examples import Examples
 
 SMOOTHING = 10.0  # so many answers of the overall kind are added to those after each type
 

@@ -12,8 +12,8 @@ import onnxruntime
 
 from features.artefact import ABSENT, GOLDEN_TOLERANCE, INPUTS, OUTPUTS
 from features.encoding import CHANNEL, FIELD_SIZES, FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
-from training.definition import define
-from training.ranker import Ranker
+from training.export.definition import define
+from training.export.ranker import Ranker
 
 GRAPH = "model.onnx"
 CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))

@@ -7,12 +7,12 @@ import torch
 
 from features.encoding import ItemIndex
 from features.vocabulary import Vocabulary
-from training.items import KnownItems
-from training.model import Model, ModelConfig
-from training.questions import TICKS_PER_DAY, type_index
+from training.data.items import KnownItems
+from training.data.questions import TICKS_PER_DAY, type_index
+from training.data.split import Split
+from training.data.steps import Followers
+from training.model.model import Model, ModelConfig
 from training.settings import TrainingSettings
-from training.split import Split
-from training.steps import Followers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

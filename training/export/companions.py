@@ -18,13 +18,13 @@ from features.artefact import (
 from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
-from training.baselines import Counts
-from training.definition import define
-from training.examples import Examples
-from training.export import Feeds
-from training.items import KnownItems
-from training.model import Items
-from training.ranker import Ranker
+from training.data.items import KnownItems
+from training.export.definition import define
+from training.export.export import Feeds
+from training.export.ranker import Ranker
+from training.judging.baselines import Counts
+from training.judging.examples import Examples
+from training.model.model import Items
 
 GOLDEN_HISTORIES = 7
 GOLDEN_K = 10

@@ -16,7 +16,7 @@ from features.interaction import ANONYMOUS, SCHEMA
 from features.record import RECORD, RECORD_BYTES, pack_table, records_of, unpack, words
 from features.settings import Home
 from features.vocabulary import Vocabulary
-from training.split import Split, parts_of
+from training.data.split import Split, parts_of
 
 BYTES_A_TASK = 64 << 20
 MIN_TASKS = 2

@@ -14,9 +14,9 @@ import ray.data
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from training.loop import work
-from training.plan import Plan
-from training.progress import Address
+from training.learning.loop import work
+from training.learning.plan import Plan
+from training.learning.progress import Address
 
 OBJECT_STORE_BYTES = 512 << 20  # what does not fit is spilled to disk
 QUIET = ("ray", "ray.data", "ray.train")

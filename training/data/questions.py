@@ -15,7 +15,7 @@ import numpy as np
 from features.encoding import context_of
 from features.record import TICKS_PER_SECOND, Columns, unpack
 from features.vocabulary import Vocabulary
-from training.sequences import Sequences
+from training.data.sequences import Sequences
 
 NONE = -1
 TICKS_PER_DAY = 86_400 * TICKS_PER_SECOND

@@ -12,7 +12,11 @@ import ray.train.torch
 import torch
 from torch import Tensor, distributed, nn
 
-from training.learner import (
+from training.data.questions import Asking, ask
+from training.data.sequences import Sequences, before, in_batches
+from training.data.split import is_validation
+from training.data.windows import Batch, batches
+from training.learning.learner import (
     NOTHING,
     Learner,
     counts_of,
@@ -21,13 +25,9 @@ from training.learner import (
     step,
     tensors_of,
 )
-from training.model import Model
-from training.plan import Plan, new_model
-from training.progress import Progress, Teller
-from training.questions import Asking, ask
-from training.sequences import Sequences, before, in_batches
-from training.split import is_validation
-from training.windows import Batch, batches
+from training.learning.plan import Plan, new_model
+from training.learning.progress import Progress, Teller
+from training.model.model import Model
 
 CUSTOMERS_AT_ONCE = 4096
 STEPS_A_LINE = 5  # of progress

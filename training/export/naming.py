@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from features.encoding import FIRST_ITEM_ROW
-from training.graph import FLOAT, Graph, Value, int32
-from training.model import MAX_NAMING, WAYS, Model
-from training.reading import Read, Tokens
+from training.export.graph import FLOAT, Graph, Value, int32
+from training.export.reading import Read, Tokens
+from training.model.model import MAX_NAMING, WAYS, Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from features.content import content_rows, features_of
 from features.encoding import ItemIndex
 from features.item import Item
 from features.settings import Home
-from training.split import parts_of
+from training.data.split import parts_of
 
 MAX_BUCKETS = 1 << 14
 

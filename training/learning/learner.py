@@ -11,10 +11,10 @@ from features.encoding import (
     FIRST_ITEM_ROW,
     TOKEN_FIELDS,
 )
-from training.loss import Answers, losses
-from training.model import Model
-from training.questions import NONE
-from training.windows import Batch
+from training.data.questions import NONE
+from training.data.windows import Batch
+from training.model.loss import Answers, losses
+from training.model.model import Model
 
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from features.artefact import INPUTS, OUTPUTS
 from features.encoding import CONTEXT_FIELDS, FIRST_ITEM_ROW, TOKEN_FIELDS
-from training.graph import BOOL, END, FLOAT, INT32, INT64, Graph, Kind, Value, Written, int32
-from training.model import WAYS, Model
-from training.naming import Named, by_place, joint, name, query_of, sums
-from training.reading import FAINT, fresh_place, read, table, tokens_of
+from training.export.graph import BOOL, END, FLOAT, INT32, INT64, Graph, Kind, Value, Written, int32
+from training.export.naming import Named, by_place, joint, name, query_of, sums
+from training.export.reading import FAINT, fresh_place, read, table, tokens_of
+from training.model.model import WAYS, Model
 
 TILE = 1 << 16  # items
 MOST_TILES = 16

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.encoding import TOKEN_FIELDS, ItemIndex, tokens_of
-from training.questions import NONE, Questions
-from training.sequences import Sequences
+from training.data.questions import NONE, Questions
+from training.data.sequences import Sequences
 
 LENGTHS_ALIKE = 8
 

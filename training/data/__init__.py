@@ -1,0 +1,1 @@
+"""The history as what the model learns from: sequences, questions, windows, batches."""

@@ -1,0 +1,1 @@
+"""How good models and baselines are, on the same questions."""
