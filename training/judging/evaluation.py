@@ -55,12 +55,17 @@ def rate_intent(probability_NU: np.ndarray, right_N: np.ndarray) -> Intent:
         each: auc(probability_NU[:, each], right_NU[:, each])
         for each in np.flatnonzero(right_NU.any(axis=0) & ~right_NU.all(axis=0)).tolist()
     }
-    likely_N = np.clip(probability_NU[right_NU], np.finfo(np.float32).tiny, 1)
     return Intent(
-        log_loss=float(-np.mean(np.log(likely_N))),
+        log_loss=float(np.mean(log_losses(probability_NU, right_N))),
         auc=float(np.mean(list(by_type.values()))) if by_type else float("nan"),
         auc_by_type=by_type,
     )
+
+
+def log_losses(probability_NU: np.ndarray, right_N: np.ndarray) -> np.ndarray:
+    """The surprise at what came: -log of its probability."""
+    right_N1 = np.take_along_axis(probability_NU, right_N[:, None], axis=1)
+    return -np.log(np.clip(right_N1[:, 0], np.finfo(np.float32).tiny, 1))
 
 
 def auc(score_N: np.ndarray, positive_N: np.ndarray) -> float:

@@ -5,6 +5,7 @@ N examples
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Examples:
     tick_N: np.ndarray
     type_N: np.ndarray  # index into the predicted types; their number is silence
     item_N: np.ndarray  # item hash, 0 for none
+    customer_N: np.ndarray  # a hash of whom it is about
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -33,11 +35,17 @@ class Examples:
             self.tick_N[chosen],
             self.type_N[chosen],
             self.item_N[chosen],
+            self.customer_N[chosen],
         )
 
 
 NOTHING = Examples(
-    (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    (),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.uint64),
+    np.zeros(0, np.uint32),
 )
 
 
@@ -70,8 +78,8 @@ def _at(
     places: np.ndarray, sequences: Sequences, questions: Questions, max_records: int
 ) -> Examples:
     ends = questions.record_P[places] + 1
-    customer_starts = np.repeat(sequences.starts, sequences.sizes + 1)[places]
-    starts = np.maximum(ends - max_records, customer_starts)
+    customers = np.repeat(np.arange(len(sequences.sizes)), sequences.sizes + 1)[places]
+    starts = np.maximum(ends - max_records, sequences.starts[customers])
     spans = zip(starts.tolist(), ends.tolist(), strict=True)
     return Examples(
         tuple(sequences.records[start:end].tobytes() for start, end in spans),
@@ -79,6 +87,7 @@ def _at(
         questions.tick_P[places],
         questions.type_P[places],
         questions.item_P[places],
+        np.array([crc32(sequences.customers[each].encode()) for each in customers], np.uint32),
     )
 
 
@@ -89,4 +98,5 @@ def _joined(some: Examples, more: Examples) -> Examples:
         np.concatenate([some.tick_N, more.tick_N]),
         np.concatenate([some.type_N, more.type_N]),
         np.concatenate([some.item_N, more.item_N]),
+        np.concatenate([some.customer_N, more.customer_N]),
     )

@@ -25,7 +25,14 @@ from features.vocabulary import Vocabulary
 from training.export.export import GRAPH, Session, open_graph
 from training.judging import baselines
 from training.judging.baselines import Counts
-from training.judging.evaluation import Intent, Ranking, ranks, rate_intent, rate_ranking
+from training.judging.evaluation import (
+    Intent,
+    Ranking,
+    log_losses,
+    ranks,
+    rate_intent,
+    rate_ranking,
+)
 from training.judging.examples import Examples
 
 SCORES_AT_ONCE = 4_000_000  # examples x items
@@ -48,6 +55,8 @@ class Standing:
     name: str
     ranking: Ranking
     intent: Intent | None
+    rank_N: np.ndarray  # of the right item, by arrival; infinite where it is not known
+    log_loss_N: np.ndarray | None  # by moment
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -85,8 +94,17 @@ def _judge_baseline(
         ranks(score(counts, baselines.named_items(each, counts.items)), right(each, counts.items))
         for each in in_chunks(contest.arrivals, len(counts.items.item_ids))
     ]
-    intent = None if intent_NU is None else rate_intent(intent_NU, contest.moments.type_N)
-    return Standing(name, rate_ranking(np.concatenate(ranked)), intent)
+    return _standing(name, np.concatenate(ranked), intent_NU, contest)
+
+
+def _standing(
+    name: str, rank_N: np.ndarray, intent_NU: np.ndarray | None, contest: Contest
+) -> Standing:
+    if intent_NU is None:
+        return Standing(name, rate_ranking(rank_N), None, rank_N, None)
+    type_N = contest.moments.type_N
+    intent, log_loss_N = rate_intent(intent_NU, type_N), log_losses(intent_NU, type_N)
+    return Standing(name, rate_ranking(rank_N), intent, rank_N, log_loss_N)
 
 
 def judge_artefact(
@@ -104,9 +122,7 @@ def judge_artefact(
     ]
     intents = answer(_only(graph, OUTPUTS[0]), contest.moments)
     intent_NU = np.concatenate([each_NU for _, each_NU in intents])
-    return Standing(
-        name, rate_ranking(np.concatenate(ranked)), rate_intent(intent_NU, contest.moments.type_N)
-    )
+    return _standing(name, np.concatenate(ranked), intent_NU, contest)
 
 
 def _no_fresh(directory: Path) -> np.ndarray:
