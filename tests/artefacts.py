@@ -24,6 +24,8 @@ from mlflow import MlflowClient
 from features.artefact import (
     ARTEFACT_PATH,
     CHAMPION,
+    FLOAT32,
+    GOLDEN_TOLERANCES,
     INPUTS,
     MODEL_NAME,
     OUTPUTS,
@@ -166,6 +168,7 @@ def _write_golden(directory: Path, items: ItemIndex, vocabulary: Vocabulary) -> 
     feeds = dict(zip(INPUTS, inputs, strict=True))
     session = onnxruntime.InferenceSession(directory / "model.onnx")
     outputs = dict(zip(OUTPUTS, session.run(OUTPUTS, feeds), strict=True))
+    outputs["tolerance"] = np.array(GOLDEN_TOLERANCES[FLOAT32])
     np.savez(directory / "golden.npz", **feeds, **outputs)  # type: ignore[arg-type]
 
 

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.artefact import (
-    GOLDEN_TOLERANCE,
+    FLOAT32,
+    GOLDEN_TOLERANCES,
     INPUTS,
     OUTPUTS,
     ArtefactError,
@@ -86,7 +87,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory, ranker: Ranker, several: 
 def test_the_graph_gives_what_the_model_gives_at_all_corners(
     artefact: Path, ranker: Ranker
 ) -> None:
-    assert check_parity(ranker, artefact / GRAPH) <= GOLDEN_TOLERANCE
+    assert check_parity(ranker, artefact / GRAPH) <= GOLDEN_TOLERANCES[FLOAT32]
 
 
 @pytest.mark.parametrize("B", [1, 2, 33])
@@ -97,7 +98,7 @@ def test_any_size_of_batch_and_history_will_do(
     feeds = random_feeds(ranker, B, L, V, np.random.default_rng(B + L))
     given = open_graph(artefact / GRAPH).run(OUTPUTS, feeds)
     assert [each.shape for each in given] == [(B, T + 1), (B, V), (B, V, T)]
-    assert difference(run_model(ranker, feeds), given, feeds) <= GOLDEN_TOLERANCE
+    assert difference(run_model(ranker, feeds), given, feeds) <= GOLDEN_TOLERANCES[FLOAT32]
 
 
 def test_another_model_is_told_apart(artefact: Path) -> None:

@@ -8,18 +8,19 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
+from features.artefact import FLOAT16, FLOAT32
 from tests.test_ranker import new_model
 from training.export.graph import FLOAT, Graph
 from training.export.ranker import Ranker
 
-F, D, B = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL
+F, D, B, H = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.FLOAT16
 I32, I64 = TensorProto.INT32, TensorProto.INT64
 NUMBERS = {F, D, I32, I64}
-ANY = NUMBERS | {B}
+ANY = NUMBERS | {B, H}
 ON_CUDA = {
     "Add": NUMBERS, "And": {B}, "Cast": ANY, "Concat": ANY, "CumSum": NUMBERS, "Div": NUMBERS,
     "Equal": ANY, "Exp": {F, D}, "Gather": ANY, "GatherElements": ANY, "Gelu": {F, D},
-    "Gemm": {F, D}, "GreaterOrEqual": NUMBERS, "Less": NUMBERS, "Log": {F, D}, "MatMul": {F, D},
+    "Gemm": {F, D}, "GreaterOrEqual": NUMBERS, "Less": NUMBERS, "Log": {F, D}, "MatMul": {F, D, H},
     "Max": NUMBERS, "Min": NUMBERS, "Mul": NUMBERS, "RMSNormalization": {F, D},
     "ReduceMax": NUMBERS, "ReduceSum": NUMBERS, "Reshape": ANY, "ScatterElements": ANY,
     "Shape": ANY, "Slice": ANY, "Softmax": {F, D}, "Split": ANY, "Squeeze": ANY, "Sub": NUMBERS,
@@ -29,9 +30,11 @@ ON_CUDA = {
 their inputs may be: docs/OperatorKernels.md of microsoft/onnxruntime."""
 
 
+@pytest.mark.parametrize("precision", [FLOAT32, FLOAT16])
 @pytest.mark.parametrize("tile", [None, 20])
-def test_every_node_can_run_on_cuda(tile: int | None) -> None:
-    written = onnx.shape_inference.infer_shapes(Ranker(new_model(), tile=tile).graph().model_proto)
+def test_every_node_can_run_on_cuda(tile: int | None, precision: str) -> None:
+    ranker = Ranker(new_model(), tile=tile, precision=precision)
+    written = onnx.shape_inference.infer_shapes(ranker.graph().model_proto)
     graph = written.graph
     assert [(each.domain, each.version) for each in written.opset_import] == [("", 23)]
     values = [*graph.input, *graph.output, *graph.value_info]

@@ -6,9 +6,10 @@ B customers  T types  V items  K asked items  L tokens  S followers  W = V + N w
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto
 from torch import Tensor
 
-from features.artefact import GOLDEN_TOLERANCE, INPUTS, OUTPUTS
+from features.artefact import FLOAT16, FLOAT32, GOLDEN_TOLERANCES, INPUTS, OUTPUTS
 from features.encoding import FIRST_ITEM_ROW, ITEM
 from tests.test_model import trembling
 from training.data.steps import Followers
@@ -106,6 +107,22 @@ def test_the_definition_is_the_dense_sum(model: Model) -> None:
     assert (np.diff((joint_BKT * feeds["weight_BT"][:, None]).sum(-1)) <= ROUNDING).all()
 
 
+@pytest.mark.parametrize("tile", [7, 64])
+def test_item_vectors_in_16_bits_are_nearly_as_exact(model: Model, tile: int) -> None:
+    half = Ranker(model, tile=tile, precision=FLOAT16)
+    feeds = feeds_of(model, seed=4)
+    distance = difference(define(model, feeds), run_model(half, feeds), feeds)
+    assert ROUNDING < distance <= GOLDEN_TOLERANCES[FLOAT16]
+
+
+def test_every_item_vector_is_in_16_bits(model: Model) -> None:
+    initializers = Ranker(model, precision=FLOAT16).graph().model_proto.graph.initializer
+    halves = [each for each in initializers if each.data_type == TensorProto.FLOAT16]
+    table, bias = sorted((list(each.dims) for each in halves), key=lambda dims: -dims[0])
+    assert table[0] > FIRST_ITEM_ROW + V and table[1:] == [D]
+    assert bias == [1, V]
+
+
 @pytest.mark.parametrize("steepness", [30, 300])
 def test_what_is_not_seen_counts_for_nothing_whatever_it_says(steepness: int) -> None:
     """Attention this steep gives logits that are hundreds apart."""
@@ -116,7 +133,7 @@ def test_what_is_not_seen_counts_for_nothing_whatever_it_says(steepness: int) ->
     for seed in range(5):
         feeds = feeds_of(model, seed=seed)
         given = run_model(Ranker(model), feeds)
-        assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCE
+        assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCES[FLOAT32]
 
 
 @pytest.mark.parametrize("bias", [-100.0, 60.0])
@@ -126,7 +143,7 @@ def test_biases_of_any_size_leave_no_overflow(bias: float) -> None:
         model.items.bias_V.add_(bias)
     feeds = feeds_of(model, seed=1)
     given = run_model(Ranker(model, tile=7), feeds)
-    assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCE
+    assert difference(define(model, feeds), given, feeds) <= GOLDEN_TOLERANCES[FLOAT32]
 
 
 def test_a_tiled_graph_gives_what_one_tile_gives(

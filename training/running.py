@@ -130,7 +130,8 @@ def _fit(run: Prepared, showing: Showing) -> tuple[Ranker, list[dict[str, float]
     model = new_model(run.plan)
     model.load_state_dict(load(checkpoint)["model"])
     shutil.rmtree(run.home.checkpoints, ignore_errors=True)
-    return Ranker(model), getattr(result, "return_value", None) or []
+    ranker = Ranker(model, precision=run.plan.settings.item_precision)
+    return ranker, getattr(result, "return_value", None) or []
 
 
 def _host() -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from features.artefact import FLOAT32, GOLDEN_TOLERANCES
+
 
 class TrainingError(ValueError):
     """A history that nothing can be learnt from; the text says what is wrong with it."""
@@ -16,6 +18,9 @@ class TrainingSettings:
     heads: Annotated[int, "attention heads; divide the width"] = 2
     blocks: Annotated[int, "transformer blocks"] = 2
     max_length: Annotated[int, "interactions of a customer that the model reads"] = 50
+    item_precision: Annotated[
+        str, "of item vectors: float32, or float16, half as much for a GPU to read"
+    ] = FLOAT32
     dropout: Annotated[float, "share of each vector left out in training"] = 0.1
     epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
@@ -27,3 +32,9 @@ class TrainingSettings:
     gpu: Annotated[bool, "one GPU for each worker"] = False
     max_failures: Annotated[int, "killed workers from which to recover"] = 3
     seed: Annotated[int, "of everything drawn at random"] = 1
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a precision that is none."""
+        if self.item_precision not in GOLDEN_TOLERANCES:
+            known = ", ".join(GOLDEN_TOLERANCES)
+            raise TrainingError(f"item-precision is {self.item_precision}: must be one of {known}")

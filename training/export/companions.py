@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.artefact import (
+    GOLDEN_TOLERANCES,
     INPUTS,
     OUTPUTS,
     Contract,
@@ -49,7 +50,8 @@ def write_companions(
     np.savez(directory / "content.npz", **vars(content))
     feeds = _golden_feeds(ranker, items, examples)
     golden = dict(zip(OUTPUTS, define(ranker.model, feeds), strict=True))
-    np.savez(directory / "golden.npz", **feeds, **golden)  # type: ignore[arg-type]
+    tolerance = np.array(GOLDEN_TOLERANCES[ranker.precision])
+    np.savez(directory / "golden.npz", **feeds, **golden, tolerance=tolerance)  # type: ignore[arg-type]
 
 
 def seal(directory: Path, contract: Contract) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from features.artefact import ABSENT, GOLDEN_TOLERANCE, INPUTS, OUTPUTS
+from features.artefact import ABSENT, GOLDEN_TOLERANCES, INPUTS, OUTPUTS
 from features.encoding import CHANNEL, FIELD_SIZES, FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
 from training.export.definition import define
 from training.export.ranker import Ranker
@@ -54,6 +54,7 @@ def check_parity(ranker: Ranker, path: Path) -> float:
     Raises ExportError if it is too far.
     """
     session, rng = open_graph(path), np.random.default_rng(1)
+    tolerance = GOLDEN_TOLERANCES[ranker.precision]
     longest, V = ranker.model.config.max_length, ranker.model.config.item_count
     worst = 0.0
     for B, length, k in CORNERS:
@@ -62,10 +63,10 @@ def check_parity(ranker: Ranker, path: Path) -> float:
         right = define(ranker.model, feeds)
         distance = difference(right, session.run(OUTPUTS, feeds), feeds)
         worst = max(worst, distance)
-        if not distance <= GOLDEN_TOLERANCE:  # NaN too
+        if not distance <= tolerance:  # NaN too
             raise ExportError(
                 f"{path}: differs from the trained model by {distance:.3g} for {B} customers with "
-                f"{L} tokens; {GOLDEN_TOLERANCE:g} is allowed"
+                f"{L} tokens; {tolerance:g} is allowed"
             )
     return worst
 
@@ -75,12 +76,13 @@ def check_golden(directory: Path) -> None:
     with np.load(directory / "golden.npz") as golden:
         feeds = {name: golden[name] for name in INPUTS}
         expected = tuple(golden[name] for name in OUTPUTS)
+        tolerance = float(golden["tolerance"])
     given = open_graph(directory / GRAPH).run(OUTPUTS, feeds)
     distance = difference(expected, tuple(given), feeds)
-    if not distance <= GOLDEN_TOLERANCE:
+    if not distance <= tolerance:
         raise ExportError(
             f"{directory / GRAPH}: differs from the trained model by {distance:.3g} on real "
-            f"histories; {GOLDEN_TOLERANCE:g} is allowed"
+            f"histories; {tolerance:g} is allowed"
         )
 
 

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.model_container import ModelContainer, make_large_tensor_proto
 
 OPSET = 23  # the first that knows RMS normalization
-FLOAT, INT32, INT64, BOOL = (
-    int(each)
-    for each in (TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
+FLOAT, HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
+INT32, INT64, BOOL = (
+    int(each) for each in (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 )
 END = int(np.iinfo(np.int64).max)  # of an axis, for Slice
 

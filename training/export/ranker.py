@@ -19,9 +19,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from features.artefact import INPUTS, OUTPUTS
+from features.artefact import FLOAT16, FLOAT32, INPUTS, OUTPUTS
 from features.encoding import CONTEXT_FIELDS, FIRST_ITEM_ROW, TOKEN_FIELDS
-from training.export.graph import BOOL, END, FLOAT, INT32, INT64, Graph, Kind, Value, Written, int32
+from training.export.graph import (
+    BOOL,
+    END,
+    FLOAT,
+    HALF,
+    INT32,
+    INT64,
+    Graph,
+    Kind,
+    Value,
+    Written,
+    int32,
+)
 from training.export.naming import Named, by_place, joint, name, query_of, sums
 from training.export.reading import FAINT, fresh_place, read, table, tokens_of
 from training.model.model import WAYS, Model
@@ -41,13 +53,14 @@ class Ranker:
 
     model: Model
     tile: int | None = None  # items; by default as many as caches hold
+    precision: str = FLOAT32  # of the item vectors
 
     def graph(self) -> Written:
         """From features.artefact.INPUTS to OUTPUTS."""
         config = self.model.config
         g, tile = Graph(), self.tile or max(TILE, ceil(config.item_count / MOST_TILES))
         ends = [*range(tile, config.item_count, tile), config.item_count]
-        _write(g, self.model.eval(), ends)
+        _write(g, self.model.eval(), ends, self.precision == FLOAT16)
         return g.model(*_kinds(config.width, config.type_count))
 
     def vectors(self) -> Tensor:
@@ -70,11 +83,11 @@ def _kinds(D: int, T: int) -> tuple[dict[str, Kind], dict[str, Kind]]:
     return dict(zip(INPUTS, inputs, strict=True)), dict(zip(OUTPUTS, outputs, strict=True))
 
 
-def _write(g: Graph, model: Model, ends: Sequence[int]) -> None:
+def _write(g: Graph, model: Model, ends: Sequence[int], half: bool) -> None:
     tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_NZ, k = INPUTS
     intent, item, joint_name = OUTPUTS
     # 1. What is known of the customers, and which type comes next.
-    catalog = _catalog(g, model, fresh_NZ)
+    catalog = _catalog(g, model, fresh_NZ, half)
     tokens = tokens_of(g, model, tokens_BLF)
     state = read(g, model, tokens, context_BC, catalog.row_GD, catalog.fresh_ND)
     intent_BU, wish_BZ, query_BD = _heads(g, model, state.state_BD)
@@ -122,6 +135,7 @@ class _Catalog:
 
     item_count: int
     type_count: int
+    half: bool  # whether the next two are float16
     row_GD: Value  # reading.table
     bias_1V: Value
     likes_VT: Value  # V + 1 rows; the last one, of zeros, is for fresh items
@@ -141,7 +155,8 @@ class _Tile:
     fresh_BN: Value | None  # how much the fresh ones are liked, which come last
 
 
-def _catalog(g: Graph, model: Model, fresh_NZ: Value) -> _Catalog:
+def _catalog(g: Graph, model: Model, fresh_NZ: Value, half: bool) -> _Catalog:
+    kept = torch.float16 if half else torch.float32
     vector_VD = model.items().detach()[FIRST_ITEM_ROW:]
     likes_VT = (vector_VD @ model.type_TD.T).exp()
     type_ZT = F.pad(model.type_TD.T, (0, 0, 0, 1))
@@ -149,8 +164,9 @@ def _catalog(g: Graph, model: Model, fresh_NZ: Value) -> _Catalog:
     return _Catalog(
         item_count=len(vector_VD),
         type_count=likes_VT.shape[1],
-        row_GD=g.value(table(model)),
-        bias_1V=g.value(model.items.bias_V[None]),
+        half=half,
+        row_GD=g.value(table(model).to(kept)),
+        bias_1V=g.value(model.items.bias_V[None].to(kept)),
         likes_VT=g.value(F.pad(likes_VT, (0, 0, 0, 1))),
         fresh_NZ=fresh_NZ,
         fresh_ND=g.Concat(fresh_ND, torch.zeros(1, vector_VD.shape[1]), axis=0),
@@ -180,7 +196,10 @@ def _logit(g: Graph, catalog: _Catalog, wish_BZ: Value, start: int, end: int) ->
     rows = [FIRST_ITEM_ROW + start], [FIRST_ITEM_ROW + end]
     vector_DI = g.Transpose(g.Slice(catalog.row_GD, *rows, [0]), perm=[1, 0])
     bias_1I = g.Slice(catalog.bias_1V, [start], [end], [1])
-    return g.MatMul(wish_BZ, g.Concat(vector_DI, bias_1I, axis=0))
+    item_ZI = g.Concat(vector_DI, bias_1I, axis=0)
+    if not catalog.half:
+        return g.MatMul(wish_BZ, item_ZI)
+    return g.Cast(g.MatMul(g.Cast(wish_BZ, to=HALF), item_ZI), to=FLOAT)
 
 
 def _sums(g: Graph, catalog: _Catalog, tiles: Sequence[_Tile], named: Named) -> Value:

@@ -117,7 +117,8 @@ def look_up(g: Graph, model: Model, tokens: Tokens, table_GD: Value, fresh_ND: V
     most_P = torch.tensor([R, *[float(1 << 30)] * (len(offsets) - 1)])
     place_BLP = g.MatMul(g.Cast(tokens.all_BLF, to=FLOAT), place_FP)
     place_BLP = g.Min(g.Add(place_BLP, torch.tensor(offsets).float()), most_P)
-    known_BLD = g.ReduceSum(g.Gather(table_GD, g.Cast(place_BLP, to=INT32)), [2], keepdims=0)
+    row_BLPD = g.Cast(g.Gather(table_GD, g.Cast(place_BLP, to=INT32)), to=FLOAT)
+    known_BLD = g.ReduceSum(row_BLPD, [2], keepdims=0)
     return g.Add(known_BLD, g.Gather(fresh_ND, fresh_place(g, tokens.row_BL, R)))
 
 
