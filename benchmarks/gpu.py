@@ -3,13 +3,15 @@
 make bench NAME=gpu; needs a GPU, onnxruntime-gpu, and torch with CUDA; neither feast nor ray
 
 A model of random weights, of the default shape, is exported as training exports it, and run as
-serving runs it. Histories are of full length and change from run to run; the masks do not. The
-floor is the time in which the device reads the vectors of all items once, at the speed of a copy.
+serving runs it, with item vectors in float32 and in float16. Histories are of full length and
+change from run to run; the masks do not. The floor is the time in which the device reads the
+vectors of all items once, at the speed of a copy.
 """
 
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import Figure, report
+from features.artefact import FLOAT16, FLOAT32
 from features.encoding import FIRST_ITEM_ROW
 from features.vocabulary import load_vocabulary
 from serving.model.bound_session import BoundSession, with_constant_k
@@ -30,10 +33,19 @@ FOLDER = Path(".interplay/bench/gpu")
 CATALOGS = {"50k": 50_000, "1M": 1_000_000, "10M": 10_000_000}
 BATCHES = tuple(1 << n for n in range(11))
 K = 10
+WAYS = (
+    (FLOAT32, "graphs", True),
+    (FLOAT32, "no graphs", False),
+    (FLOAT16, "float16, graphs", True),
+)
 WARM_RUNS = 5
 SECONDS = 2.0  # of measuring, for each figure
 GOAL_P99_MS = 10.0
-GOALS = {"1M items, graphs": 20_000.0, "10M items, graphs, batch 1": 1 / 1.5}
+GOALS = {
+    "1M items, graphs": 20_000.0,
+    "10M items, graphs, batch 1": 1 / 1.5,
+    "10M items, float16, graphs, batch 1": 1 / 1.5,
+}
 COPY_BYTES = 1 << 30
 
 
@@ -70,14 +82,15 @@ def _bandwidth() -> float:
 
 
 def _catalog(name: str, item_count: int, bandwidth: float) -> Iterator[Figure]:
-    ranker, path = random_ranker(item_count), FOLDER / f"{name}.onnx"
-    write_graph(ranker, path)
-    floor_s = ranker.vectors().nbytes / bandwidth
-    for how, capture in (("graphs", True), ("no graphs", False)):
+    path, exact = FOLDER / f"{name}.onnx", random_ranker(item_count)
+    for precision, note, capture in WAYS:
+        ranker = replace(exact, precision=precision)
+        write_graph(ranker, path)
+        vectors = ranker.vectors().to(getattr(torch, precision))
         bound = BoundSession(
             partial(_open, path, capture=capture), max_length=ranker.model.config.max_length
         )
-        yield from batches(bound, ranker, f"{name} items, {how}", floor_s)
+        yield from batches(bound, ranker, f"{name} items, {note}", vectors.nbytes / bandwidth)
 
 
 def _open(path: Path, k: int, *, capture: bool) -> Session:
