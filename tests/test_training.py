@@ -119,7 +119,7 @@ def test_the_first_model_becomes_champion(run: Run) -> None:
 
 def test_the_model_beats_the_baselines_that_cannot_know_better(run: Run) -> None:
     ndcg = {each.name: each.ranking.ndcg for each in run.trained.standings}
-    assert list(ndcg) == ["popularity", "recency", "Markov", "model 1"]
+    assert list(ndcg) == ["popularity", "recency", "Markov", "VMIS-kNN", "model 1"]
     assert ndcg["model 1"] > max(ndcg["popularity"], ndcg["recency"])
 
 

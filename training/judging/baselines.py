@@ -1,4 +1,4 @@
-"""What a model must beat: popularity, repeating the last, and the step from the last to the next.
+"""What a model must beat: popularity, repeats, steps from the last item, similar sessions.
 
 N examples   V items   X type codes   U types and silence
 """
@@ -14,7 +14,15 @@ from training.data.questions import NONE, Questions
 from training.data.sequences import Sequences
 from training.data.steps import NO_STEPS, Steps, add_steps, item_indices
 from training.judging.examples import Examples
+from training.judging.neighbours import (
+    NO_SESSIONS,
+    Neighbourhood,
+    add_sessions,
+    neighbourhood,
+    votes,
+)
 
+LITTLE = 1e-3  # below what any vote counts
 SMOOTHING = 10.0  # so many answers of the overall kind are added to those after each type
 
 
@@ -27,6 +35,7 @@ class Counts:
     popularity_by_channel: dict[int, np.ndarray]  # by channel code
     steps: Steps
     answer_XU: np.ndarray  # answers by the type of the last record; 0 for none
+    neighbourhood: Neighbourhood
 
 
 Score = Callable[[Counts, Sequence[np.ndarray]], np.ndarray]
@@ -45,7 +54,7 @@ def count(
     V = len(items.item_ids)
     popularity_V = np.zeros(V, np.int64)
     by_channel: dict[int, np.ndarray] = {}
-    steps = NO_STEPS
+    steps, sessions = NO_STEPS, NO_SESSIONS
     answer_XU = np.zeros((256, type_count + 1), np.int64)
     for sequences in batches:
         columns = unpack(sequences.records)
@@ -55,12 +64,14 @@ def count(
             by_channel[channel] = by_channel.get(channel, 0) + counted_V
             popularity_V += counted_V
         steps = add_steps(steps, sequences, items)
+        sessions = add_sessions(sessions, sequences, items)
         questions = ask_all(sequences)
         known = questions.type_P != NONE
         record = questions.record_P[known]
         code = np.where(record == NONE, 0, columns.type[record])
         np.add.at(answer_XU, (code, questions.type_P[known]), 1)
-    return Counts(items, popularity_V, by_channel, steps, answer_XU)
+    near = neighbourhood(sessions, V)
+    return Counts(items, popularity_V, by_channel, steps, answer_XU, near)
 
 
 def _bincount(item_N: np.ndarray, V: int) -> np.ndarray:
@@ -100,6 +111,11 @@ def by_last_step(counts: Counts, named: Sequence[np.ndarray]) -> np.ndarray:
             start, end = np.searchsorted(counts.steps.code, [last * V, (last + 1) * V])
             score_NV[row, counts.steps.code[start:end] % V] += counts.steps.count[start:end]
     return score_NV
+
+
+def by_neighbours(counts: Counts, named: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores (N, V): the votes of sessions like the customer's; then by popularity."""
+    return votes(counts.neighbourhood, named) + LITTLE * by_popularity(counts, named)
 
 
 # ---- Intent ------------------------------------------------------------------------------------

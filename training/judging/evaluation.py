@@ -9,15 +9,44 @@ from dataclasses import dataclass
 import numpy as np
 
 TOP = 10
+DEPTHS = (1, 5, TOP, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Means over examples of what is found within so many places."""
+
+    hit_rate: float  # share of right items that are
+    ndcg: float  # 1 / log2(1 + rank), else 0
+    mrr: float  # 1 / rank, else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """Means over examples of where the right item stood in the whole catalog."""
 
-    hit_rate: float  # share within the first TOP
-    ndcg: float  # 1 / log2(1 + rank) within the first TOP
+    by_depth: Mapping[int, Depth]  # DEPTHS
     mrr: float  # 1 / rank, however far
+
+    @property
+    def hit_rate(self) -> float:
+        """Within TOP."""
+        return self.by_depth[TOP].hit_rate
+
+    @property
+    def ndcg(self) -> float:
+        """Within TOP."""
+        return self.by_depth[TOP].ndcg
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By the names that they have in the contract and in MLflow."""
+        named = {
+            f"{name}_at_{depth}": getattr(self.by_depth[depth], field)
+            for depth in self.by_depth
+            for name, field in (("hr", "hit_rate"), ("ndcg", "ndcg"), ("mrr", "mrr"))
+        }
+        return named | {"mrr": self.mrr}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +67,36 @@ def ranks(score_NV: np.ndarray, right_N: np.ndarray) -> np.ndarray:
     return np.where(known_N, 1 + above_N + (equal_N - 1) / 2, np.inf)
 
 
+def best(score_NV: np.ndarray, most: int) -> np.ndarray:
+    """The items (N, K) with the highest scores, best first; K is at most so many."""
+    most = min(most, score_NV.shape[1])
+    top_NK = np.argpartition(-score_NV, most - 1, axis=1)[:, :most]
+    order_NK = np.argsort(-np.take_along_axis(score_NV, top_NK, 1), axis=1, kind="stable")
+    return np.take_along_axis(top_NK, order_NK, axis=1)
+
+
 def rate_ranking(rank_N: np.ndarray) -> Ranking:
     """HR, NDCG and MRR of the ranks of right items."""
-    within_N = rank_N <= TOP
-    return Ranking(
-        hit_rate=float(np.mean(within_N)),
-        ndcg=float(np.mean(np.where(within_N, 1 / np.log2(1 + rank_N), 0))),
-        mrr=float(np.mean(1 / rank_N)),
+    by_depth = {each: _within(rank_N, each) for each in DEPTHS}
+    return Ranking(by_depth, float(np.mean(1 / rank_N)))
+
+
+def _within(rank_N: np.ndarray, depth: int) -> Depth:
+    return Depth(
+        hit_rate=float(np.mean(hits(rank_N, depth))),
+        ndcg=float(np.mean(gains(rank_N, depth))),
+        mrr=float(np.mean(np.where(rank_N <= depth, 1 / rank_N, 0))),
     )
+
+
+def hits(rank_N: np.ndarray, depth: int = TOP) -> np.ndarray:
+    """1 where the right item is within so many places, else 0."""
+    return (rank_N <= depth).astype(float)
+
+
+def gains(rank_N: np.ndarray, depth: int = TOP) -> np.ndarray:
+    """The NDCG of each example, as there is one right item."""
+    return np.where(rank_N <= depth, 1 / np.log2(1 + rank_N), 0)
 
 
 def rate_intent(probability_NU: np.ndarray, right_N: np.ndarray) -> Intent:

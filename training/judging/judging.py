@@ -72,7 +72,7 @@ class Standing:
 
 
 def judge_baselines(counts: Counts, contest: Contest) -> list[Standing]:
-    """Popularity, recency and Markov; the first and the last have a counterpart for intents."""
+    """Popularity and Markov have a counterpart for intents."""
     moments = contest.moments
     frequency = baselines.intent_by_frequency(counts, moments)
     last_type = baselines.intent_by_last_type(counts, moments)
@@ -80,6 +80,7 @@ def judge_baselines(counts: Counts, contest: Contest) -> list[Standing]:
         _judge_baseline("popularity", baselines.by_popularity, counts, contest, frequency),
         _judge_baseline("recency", baselines.by_recency, counts, contest, None),
         _judge_baseline("Markov", baselines.by_last_step, counts, contest, last_type),
+        _judge_baseline("VMIS-kNN", baselines.by_neighbours, counts, contest, None),
     ]
 
 
