@@ -17,6 +17,7 @@ class Home:
     """The one directory that holds all state of an embedded Interplay."""
 
     path: Path
+    tracking_url: str = ""  # of an MLflow server that holds runs and models instead
 
     @cached_property
     def history(self) -> Path:
@@ -76,7 +77,7 @@ class Home:
     @property
     def tracking_uri(self) -> str:
         """What MLflow calls the tracking store and the model registry."""
-        return f"sqlite:///{self.tracking.resolve()}"
+        return self.tracking_url or f"sqlite:///{self.tracking.resolve()}"
 
     @cached_property
     def turns(self) -> Path:
@@ -107,6 +108,9 @@ class FeatureSettings:
     log_replicas: Annotated[int, "NATS servers that keep each interaction, once created"] = 1
     online_url: Annotated[
         str, "Redis that keeps what is online, redis://HOST:6379; else SQLite"
+    ] = ""
+    tracking_url: Annotated[
+        str, "MLflow server of runs and models, http://HOST:5000; else SQLite"
     ] = ""
 
 

@@ -36,7 +36,7 @@ def train_command(**values: Any) -> None:
     from training.console import shown, standings_table
 
     console = Console(highlight=False)
-    with running.prepared(*_settings(values)) as run:
+    with running.prepared(*_settings(values), console.print) as run:
         snapshot, items = run.snapshot, len(run.plan.items.item_ids)
         console.print(
             f"{snapshot.rows:,} interactions up to {snapshot.newest_time:%Y-%m-%d %H:%M}, "
@@ -45,16 +45,22 @@ def train_command(**values: Any) -> None:
         )
         outcome = running.train(run, partial(shown, console), console.print)
     console.print(standings_table(outcome.standings, outcome.contest))
-    console.print(f"\n{_verdict(outcome)}")
+    console.print(f"\n{_verdict(outcome)}", soft_wrap=True)
 
 
 def _verdict(outcome: Any) -> str:
-    if not outcome.crowned:
-        return f"Model {outcome.version} is registered; the champion is better and goes on serving."
     *others, model = outcome.standings
-    better = [each.name for each in others if each.ranking.ndcg >= model.ranking.ndcg]
-    warning = f" Beware: {', '.join(better)} did better here." if better else ""
-    return f"Model {outcome.version} is registered, and the champion from now on.{warning}"
+    if outcome.crowned:
+        better = [each.name for each in others if each.ranking.ndcg >= model.ranking.ndcg]
+        warning = f" Beware: {', '.join(better)} did better here." if better else ""
+        ending = f"and the champion from now on.{warning}"
+    else:
+        ending = "but not crowned: whatever serves goes on serving."
+    marks = {True: "yes", False: "no"}
+    reasons = [
+        f"{marks[each.met]:>4}  {each.rule}: {each.text}" for each in outcome.verdict.reasons
+    ]
+    return "\n".join([f"Model {outcome.version} is registered, {ending}", *reasons])
 
 
 @main.command("evaluate")

@@ -1,24 +1,31 @@
-"""Publishing: the registry in MLflow, and the alias that only a better model gets."""
+"""Publishing: runs and versions in MLflow, and the alias that only a better model gets."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from features.artefact import ARTEFACT_PATH, CHAMPION, MODEL_NAME
 from features.settings import Home
+from training.settings import TrainingError
 
 EXPERIMENT = MODEL_NAME
+KEPT_PATH = "training"  # beside the artefact: what the next training needs, and serving never
+NAME = "interplay.name"  # tag of a run: by it a rerun finds what was cut off
+CROWNED, PREDECESSOR, RETREATED = "crowned_time", "predecessor", "rolled_back_time"  # of versions
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The version that the alias points to."""
+    """A version and its files; the one that the alias points to, or another to compare it with."""
 
     version: str
     directory: Path  # its artefact, not yet verified
@@ -32,59 +39,76 @@ class Version:
     champion: bool
     created_ms: int  # since 1970
     metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)  # lineage, verdict, reigns
 
 
 class Publisher:
-    """MLflow's runs and model registry in a home; creates them where there are none."""
+    """MLflow's runs and model registry; creates them where there are none."""
 
     def __init__(self, home: Home) -> None:
         """Opens the registry; the first time MLflow lays out its tables."""
         home.path.mkdir(parents=True, exist_ok=True)
-        self._location = home.artefacts.resolve().as_uri()
-        uri = home.tracking_uri
-        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        # A server keeps files where it was told to; without one they lie in the home.
+        self._location = None if home.tracking_url else home.artefacts.resolve().as_uri()
+        self._uri = home.tracking_uri
+        self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        self._directories: dict[tuple[str, str], Path] = {}
 
-    def publish(
-        self,
-        directory: Path,
-        *,
-        params: Mapping[str, Any],
-        epochs: Sequence[Mapping[str, float]],
-        metrics: Mapping[str, float],
-    ) -> str:
-        """Registers a sealed artefact, all of it logged before; gives its version."""
-        client = self._client
-        run = client.create_run(self._experiment())
-        run_id = run.info.run_id
-        try:
-            for name, value in params.items():
-                client.log_param(run_id, name, value)
-            for number, epoch in enumerate(epochs, start=1):
-                for name, value in epoch.items():
-                    client.log_metric(run_id, name, value, step=number)
-            for name, value in metrics.items():
-                client.log_metric(run_id, name, value)
-            client.log_artifacts(run_id, str(directory), ARTEFACT_PATH)
-        except BaseException:
-            client.set_terminated(run_id, "FAILED")
-            raise
-        client.set_terminated(run_id, "FINISHED")
-        source = f"{run.info.artifact_uri}/{ARTEFACT_PATH}"
-        return str(client.create_model_version(self._model(), source, run_id).version)
+    # ---- Runs ----------------------------------------------------------------------------------
 
-    def crown(self, version: str) -> None:
-        """Makes a version the champion; servers pick it up by themselves."""
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    def begin(self, name: str, params: Mapping[str, Any]) -> str:
+        """The run of this name that was cut off before it had a version, else a new one; its id."""
+        experiment = self._experiment()
+        ours = f"tags.`{NAME}` = '{name}' AND attributes.status != 'FINISHED'"
+        for found in self._client.search_runs([experiment], ours):
+            run_id = str(found.info.run_id)
+            if self._client.search_model_versions(f"run_id = '{run_id}'"):
+                self.end(run_id)
+                continue
+            self._client.update_run(run_id, status="RUNNING")
+            return run_id
+        run = self._client.create_run(experiment, tags={NAME: name}, run_name=name)
+        fields = [Param(key, str(value)) for key, value in params.items()]
+        self._client.log_batch(run.info.run_id, params=fields)
+        return str(run.info.run_id)
+
+    def log(self, run_id: str, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Adds figures to a run, of an epoch or of the whole."""
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        values = [Metric(key, value, now, step) for key, value in metrics.items()]
+        self._client.log_batch(run_id, metrics=values)
+
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
+        """Nothing more belongs to the run."""
+        self._client.set_terminated(run_id, status)
+
+    def publish(self, run_id: str, directory: Path, kept: Path, tags: Mapping[str, str]) -> str:
+        """Registers a sealed artefact, all of it stored before; gives its version."""
+        self._client.log_artifacts(run_id, str(kept), KEPT_PATH)
+        self._client.log_artifacts(run_id, str(directory), ARTEFACT_PATH)
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/{ARTEFACT_PATH}"
+        made = self._client.create_model_version(self._model(), source, run_id, tags=dict(tags))
+        return str(made.version)
+
+    # ---- Versions ------------------------------------------------------------------------------
 
     def champion(self) -> Champion | None:
         """The champion; None where there is none yet."""
         try:
             found = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in UNKNOWN:
                 return None
             raise
-        return Champion(str(found.version), self._directory(found))
+        return Champion(str(found.version), self._files(found, ARTEFACT_PATH))
+
+    def find(self, version: str) -> Champion:
+        """A version; raises TrainingError where there is no such."""
+        return Champion(version, self._files(self._version(version), ARTEFACT_PATH))
+
+    def kept(self, version: str) -> Path:
+        """What was kept of a version for training: see KEPT_PATH."""
+        return self._files(self._version(version), KEPT_PATH)
 
     def versions(self) -> list[Version]:
         """All registered versions, newest first."""
@@ -98,9 +122,46 @@ class Publisher:
                 champion=champion is not None and str(each.version) == champion.version,
                 created_ms=each.creation_timestamp,
                 metrics=self._client.get_run(each.run_id or "").data.metrics,
+                tags=dict(each.tags),
             )
             for each in found
         ]
+
+    def tags(self, version: str) -> dict[str, str]:
+        """What is noted of a version."""
+        return dict(self._version(version).tags)
+
+    def note(self, version: str, tags: Mapping[str, str]) -> None:
+        """Adds to what is noted of a version."""
+        for key, value in tags.items():
+            self._client.set_model_version_tag(MODEL_NAME, version, key, value)
+
+    # ---- Reigns --------------------------------------------------------------------------------
+
+    def crown(self, version: str) -> None:
+        """Makes a version the champion; servers pick it up by themselves."""
+        champion = self.champion()
+        notes = {CROWNED: _now()}
+        if champion is not None and champion.version != version:
+            notes[PREDECESSOR] = champion.version
+        self.note(version, notes)
+        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+    def retreat(self, version: str) -> None:
+        """Makes a version champion again, which keeps its own predecessor."""
+        champion = self.champion()
+        if champion is not None and champion.version != version:
+            self.note(champion.version, {RETREATED: _now()})
+        self.note(version, {CROWNED: _now()})
+        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+    def _version(self, version: str) -> ModelVersion:
+        try:
+            return self._client.get_model_version(MODEL_NAME, version)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN:
+                raise
+        raise TrainingError(f"version is {version!r}: no such model is registered; see `list`")
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -117,6 +178,15 @@ class Publisher:
             self._client.create_registered_model(MODEL_NAME)
         return MODEL_NAME
 
-    def _directory(self, version: ModelVersion) -> Path:
-        uri = self._client.get_run(version.run_id or "").info.artifact_uri
-        return Path(get_artifact_repository(uri).download_artifacts(ARTEFACT_PATH))
+    def _files(self, version: ModelVersion, path: str) -> Path:
+        """Where they are; those of a server are fetched once."""
+        run_id = version.run_id or ""
+        if (run_id, path) not in self._directories:
+            uri = self._client.get_run(run_id).info.artifact_uri
+            files = get_artifact_repository(uri, self._uri).download_artifacts(path)
+            self._directories[run_id, path] = Path(files)
+        return self._directories[run_id, path]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,55 +1,37 @@
 """One run: from the history to a judged artefact, and to the champion if it is better."""
 
 import dataclasses
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from uuid import uuid4
 
 import ray
-import ray.data
+from mlflow.exceptions import MlflowException
 
-from features.artefact import ArtefactError, Contract
-from features.encoding import SCHEMA_VERSION
-from features.settings import FeatureSettings, Home
-from features.vocabulary import Vocabulary, load_vocabulary
-from training.data.items import known_items
-from training.data.sequences import read_sequences
-from training.data.split import Snapshot, take_snapshot
-from training.export.companions import seal, write_companions
-from training.export.export import GRAPH, check_golden, check_parity, write_graph
+from features.artefact import ArtefactError
 from training.export.ranker import Ranker
-from training.judging.baselines import Counts
-from training.judging.contest import count_before_test, count_followers, draw_contest
+from training.gate import Reason, Verdict, gains_by_slice, judge
 from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
-from training.learning.cluster import cluster, fit
-from training.learning.loop import load
-from training.learning.plan import Plan, make_plan, new_model
+from training.judging.slices import slices_of
+from training.learning.checkpoints import best_of, put_parameters
+from training.learning.cluster import fit
+from training.learning.plan import new_model
 from training.learning.progress import Progress, listening
+from training.learning.start import keep_weights
+from training.lineage import lineage_of, name_of
+from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
-from training.settings import TrainingError, TrainingSettings
+from training.sealing import Sealed, write_artefact
+from training.settings import TrainingError
+
+__all__ = ["Outcome", "Prepared", "evaluate", "prepared", "train"]
 
 LOCAL = "127.0.0.1"
-Showing = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
-Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a run works with."""
-
-    home: Home
-    vocabulary: Vocabulary
-    snapshot: Snapshot
-    plan: Plan
-    dataset: ray.data.Dataset
-    counts: Counts
-    contest: Contest
+Show = Callable[[Progress], None]
+Showing = Callable[[], AbstractContextManager[Show]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,79 +41,111 @@ class Outcome:
     standings: list[Standing]
     contest: Contest
     version: str = ""  # what was registered
-    crowned: bool = False  # whether it became the champion
+    verdict: Verdict | None = None
+
+    @property
+    def crowned(self) -> bool:
+        """Whether the new model became the champion."""
+        return self.verdict is not None and self.verdict.crowned
 
 
-@contextmanager
-def prepared(features: FeatureSettings, settings: TrainingSettings) -> Iterator[Prepared]:
-    """The history under Ray, split by time, with what is asked of contenders."""
-    home, vocabulary = Home(features.home), load_vocabulary(features.vocabulary)
-    if settings.max_length >= features.max_records:
-        text = f"max-length is {settings.max_length}: must be below max-records"
-        raise TrainingError(f"{text}, {features.max_records}, the interactions kept online")
-    snapshot = take_snapshot(home, vocabulary, test_share=settings.test_share)
-    known = known_items(home, before=snapshot.test_time)
-    split, rows = snapshot.split, snapshot.learnt_rows
-    with cluster():
-        dataset = read_sequences(home, vocabulary).materialize()
-        followers = count_followers(dataset, split, known.index)
-        plan = make_plan(settings, split, known, vocabulary, followers, rows)
-        counts = count_before_test(dataset, plan)
-        contest = draw_contest(dataset, plan, max_records=features.max_records)
-        if not len(contest.arrivals) or not len(contest.moments):
-            raise TrainingError(f"{home.history}: nothing after {snapshot.test_time} to judge on")
-        yield Prepared(home, vocabulary, snapshot, plan, dataset, counts, contest)
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What may be published, with those it was compared with."""
+
+    sealed: Sealed
+    kept: Path
+    others: list[Standing]
+    verdict: Verdict
 
 
 def evaluate(run: Prepared, note: Note) -> Outcome:
     """How the baselines and the champion stand on the test part."""
     standings = judge_baselines(run.counts, run.contest)
-    champion = Publisher(run.home).champion()
-    if champion is not None:
-        standings += _standing_of(champion, run, note)
+    standings += _reigning(run, Publisher(run.home).champion(), note)
     return Outcome(standings, run.contest)
 
 
 def train(run: Prepared, showing: Showing, note: Note) -> Outcome:
-    """Trains, judges, registers, and moves the alias if the new model is better."""
-    ranker, epochs = _fit(run, showing)
+    """Trains, judges, registers, and moves the alias if the new model is better.
+
+    What a kill cuts off goes on when the same is run again: until all is done, nothing is cleared.
+    """
     publisher = Publisher(run.home)
     champion = publisher.champion()
-    reigning = [] if champion is None else _standing_of(champion, run, note)
-    standings = judge_baselines(run.counts, run.contest)
-    with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
-        directory = Path(folder) / "artefact"
-        parent = champion.version if champion and reigning else ""
-        standing = _write_artefact(directory, ranker, run, standings, parent=parent)
-        version = publisher.publish(
-            directory,
-            params=dataclasses.asdict(run.plan.settings),
-            epochs=epochs,
-            metrics=_metrics(standing, standings),
-        )
-    crowned = all(standing.ranking.ndcg > each.ranking.ndcg for each in reigning)
-    if crowned:
-        publisher.crown(version)
-    challenger = dataclasses.replace(standing, name=f"model {version}")
-    return Outcome([*standings, *reigning, challenger], run.contest, version, crowned)
+    reigning = _reigning(run, champion, note)
+    parent = champion.version if champion and reigning else ""
+    start = run.plan.start.version if run.plan.start else ""
+    lineage = lineage_of(run.snapshot, run.vocabulary, run.settings, parent=parent, start=start)
+    name = name_of(lineage)
+    with _logged(publisher, name, dataclasses.asdict(run.settings)) as run_id:
+        ranker = _fit(run, name, _telling(publisher, run_id, showing))
+        tags = {f"lineage.{key}": value for key, value in lineage.items()}
+        with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
+            judged = _judge(run, ranker, Path(folder), lineage, reigning)
+            publisher.log(run_id, judged.sealed.metrics)
+            version = publisher.publish(
+                run_id, judged.sealed.directory, judged.kept, tags | judged.verdict.tags
+            )
+        verdict = _crown(publisher, version, judged.verdict, champion)
+    shutil.rmtree(run.home.checkpoints, ignore_errors=True)
+    challenger = dataclasses.replace(judged.sealed.standing, name=f"model {version}")
+    return Outcome([*judged.others, challenger], run.contest, version, verdict)
 
 
-def _fit(run: Prepared, showing: Showing) -> tuple[Ranker, list[dict[str, float]]]:
-    """The trained model at its best epoch, and the metrics of all epochs."""
-    name = f"run-{uuid4().hex[:12]}"
-    shutil.rmtree(run.home.checkpoints, ignore_errors=True)  # of runs that were cut off
+@contextmanager
+def _logged(publisher: Publisher, name: str, params: Mapping[str, object]) -> Iterator[str]:
+    """MLflow's run, which tells how it ended as long as there is somebody to tell."""
+    run_id = publisher.begin(name, params)
+    try:
+        yield run_id
+    except BaseException as error:
+        with suppress(MlflowException):
+            publisher.end(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    publisher.end(run_id)
+
+
+# ---- Learning ----------------------------------------------------------------------------------
+
+
+def _fit(run: Prepared, name: str, showing: Showing) -> Ranker:
+    """The trained model at its best epoch; goes on where the run of this name was cut off."""
+    _clear(run.home.checkpoints, name)
     with showing() as show, listening(_host(), show) as address:
         result = fit(
             run.plan, run.dataset, storage=run.home.checkpoints, name=name, progress=address
         )
-    checkpoint = result.get_best_checkpoint("validation_loss", "min")
-    if checkpoint is None:
+    if result.checkpoint is None:
         raise TrainingError(f"the run left no checkpoint: {result.error}")
     model = new_model(run.plan)
-    model.load_state_dict(load(checkpoint)["model"])
-    shutil.rmtree(run.home.checkpoints, ignore_errors=True)
-    ranker = Ranker(model, precision=run.plan.settings.item_precision)
-    return ranker, getattr(result, "return_value", None) or []
+    put_parameters(model, best_of(result.checkpoint))
+    return Ranker(model, precision=run.settings.item_precision)
+
+
+def _clear(checkpoints: Path, name: str) -> None:
+    """Removes what other runs left that were cut off, and never will go on."""
+    for each in checkpoints.iterdir() if checkpoints.exists() else ():
+        if each.name != name:
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _telling(publisher: Publisher, run_id: str, showing: Showing) -> Showing:
+    """The same, and MLflow hears of each epoch as it ends."""
+
+    @contextmanager
+    def telling() -> Iterator[Show]:
+        with showing() as show:
+
+            def tell(progress: Progress) -> None:
+                show(progress)
+                if progress.metrics:
+                    with suppress(MlflowException):  # it hears again of it, or ends the run
+                        publisher.log(run_id, progress.metrics, step=progress.epoch)
+
+            yield tell
+
+    return telling
 
 
 def _host() -> str:
@@ -140,8 +154,13 @@ def _host() -> str:
     return LOCAL if len(nodes) == 1 else str(ray.util.get_node_ip_address())
 
 
-def _standing_of(champion: Champion, run: Prepared, note: Note) -> list[Standing]:
+# ---- Publishing --------------------------------------------------------------------------------
+
+
+def _reigning(run: Prepared, champion: Champion | None, note: Note) -> list[Standing]:
     """The champion on this split; one that must not serve counts as absent."""
+    if champion is None:
+        return []
     name = f"champion, model {champion.version}"
     try:
         return [judge_artefact(name, champion.directory, run.vocabulary, run.contest)]
@@ -150,51 +169,40 @@ def _standing_of(champion: Champion, run: Prepared, note: Note) -> list[Standing
         return []
 
 
-def _write_artefact(
-    directory: Path, ranker: Ranker, run: Prepared, baselines: list[Standing], *, parent: str
-) -> Standing:
-    """Exports and checks the model, judges what was exported, and seals it with its metrics."""
-    directory.mkdir()
-    write_graph(ranker, directory / GRAPH)
-    parity = check_parity(ranker, directory / GRAPH)
-    write_companions(
-        directory, ranker, run.counts, run.contest.arrivals, run.vocabulary, run.plan.known
+def _judge(
+    run: Prepared,
+    ranker: Ranker,
+    folder: Path,
+    lineage: dict[str, str],
+    reigning: list[Standing],
+) -> Judged:
+    """The artefact, what is kept beside it, and whether it may become champion."""
+    kept = folder / "kept"
+    kept.mkdir()
+    keep_weights(ranker.model, kept)
+    baselines = judge_baselines(run.counts, run.contest)
+    sealed = write_artefact(folder / "artefact", ranker, run, baselines, lineage)
+    # Where nothing reigns, the most popular is what serving has to offer.
+    opponent = (reigning or baselines)[0]
+    customer_N, metric = run.contest.arrivals.customer_N, run.settings.gate_metric
+    slices = slices_of(
+        run.contest.arrivals, run.counts.items, run.counts.popularity_V, run.vocabulary
     )
-    check_golden(directory)
-    contract = _contract(run, parent)
-    seal(directory, contract)
-    standing = judge_artefact("model", directory, run.vocabulary, run.contest)
-    metrics = _metrics(standing, baselines) | {"parity": parity}
-    seal(directory, dataclasses.replace(contract, metrics=metrics))
-    return standing
+    gains = gains_by_slice(sealed.standing, opponent, customer_N, slices, metric)
+    verdict = judge(gains, opponent.name, sealed.latency_ms, run.settings)
+    return Judged(sealed, kept, [*baselines, *reigning], verdict)
 
 
-def _metrics(standing: Standing, baselines: list[Standing]) -> dict[str, float]:
-    """The model's own figures, and those of each baseline under its name."""
-    return standing.metrics | {
-        f"{each.name.lower()}_{name}": value
-        for each in baselines
-        for name, value in each.metrics.items()
-    }
-
-
-def _contract(run: Prepared, parent: str) -> Contract:
-    plan, snapshot = run.plan, run.snapshot
-    return Contract(
-        schema_version=SCHEMA_VERSION,
-        vocabulary_digest=run.vocabulary.digest,
-        predicted_types=run.vocabulary.predicted,
-        max_length=plan.settings.max_length,
-        horizon_days=plan.settings.horizon_days,
-        item_count=len(plan.items.item_ids),
-        metrics={},
-        lineage={
-            "interactions": str(snapshot.rows),
-            "newest_time": snapshot.newest_time.isoformat(),
-            "test_time": snapshot.test_time.isoformat(),
-            "history_parts": snapshot.parts_digest,
-            "code": version("interplay"),
-            "settings": json.dumps(dataclasses.asdict(plan.settings)),
-            "parent": parent,
-        },
-    )
+def _crown(
+    publisher: Publisher, version: str, verdict: Verdict, compared: Champion | None
+) -> Verdict:
+    """Moves the alias, unless another training has moved it while this one went on."""
+    champion = publisher.champion()
+    before, now = (each.version if each else "" for each in (compared, champion))
+    if verdict.crowned and now != before:
+        text = f"model {now} has become champion meanwhile, with which it was not compared"
+        verdict = Verdict((*verdict.reasons, Reason("reign", False, text)))
+        publisher.note(version, verdict.tags)
+    if verdict.crowned:
+        publisher.crown(version)
+    return verdict

@@ -75,10 +75,11 @@ class Registry:
 
     def __init__(self, settings: ServingSettings, vocabulary: Vocabulary) -> None:
         """Opens nothing yet: there may be no registry before the first training."""
-        self._home = Home(settings.home)
+        self._home = Home(settings.home, settings.tracking_url)
         self._settings = settings
         self._vocabulary = vocabulary
         self._client: MlflowClient | None = None
+        self._directories: dict[str, Path] = {}
 
     def champion(self) -> str | None:
         """The version that ought to serve; None where there is none."""
@@ -137,7 +138,7 @@ class Registry:
         return Page([self._registered(each, champion) for each in found], found.token or "")
 
     def _open(self) -> MlflowClient | None:
-        if self._client is None and self._home.tracking.exists():
+        if self._client is None and (self._home.tracking_url or self._home.tracking.exists()):
             uri = self._home.tracking_uri
             self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return self._client
@@ -153,10 +154,14 @@ class Registry:
         raise NotFoundError(f"version is {shown(version)}: {MODEL_NAME} has no such version")
 
     def _directory(self, version: ModelVersion) -> Path:
-        client = self._open()
-        assert client is not None and version.run_id is not None  # there is a version
-        uri = client.get_run(version.run_id).info.artifact_uri
-        return Path(get_artifact_repository(uri).download_artifacts(ARTEFACT_PATH))
+        """Where its files are; those of a server are fetched once."""
+        client, run_id = self._open(), version.run_id
+        assert client is not None and run_id is not None  # there is a version
+        if run_id not in self._directories:
+            uri = client.get_run(run_id).info.artifact_uri
+            repository = get_artifact_repository(uri, self._home.tracking_uri)
+            self._directories[run_id] = Path(repository.download_artifacts(ARTEFACT_PATH))
+        return self._directories[run_id]
 
     def _registered(self, version: ModelVersion, champion: str | None) -> Registered:
         try:

@@ -30,12 +30,18 @@ class KnownItems:
     feature_H: np.ndarray  # the features that have rows, as features.content.features_of has them
 
 
-def known_items(home: Home, *, before: datetime) -> KnownItems:
-    """Every item of the catalog, and every item that occurs in the history before a time."""
+def known_items(
+    home: Home, *, before: datetime, first: tuple[str, ...] = (), buckets: int = 0
+) -> KnownItems:
+    """Every item of the catalog, and every item that occurs in the history before a time.
+
+    Those of a champion come `first`, in its order; 0 buckets are as many as the features need.
+    """
     rows = read_items(home).to_pylist()
     described = {row["item_id"]: Item(**row | {"tags": tuple(row["tags"])}) for row in rows}
-    item_ids = sorted(described.keys() | _occurring(home, before))
-    return describe([described.get(each, Item(item_id=each)) for each in item_ids])
+    item_ids = (described.keys() | _occurring(home, before)).difference(first)
+    ordered = [*first, *sorted(item_ids)]
+    return describe([described.get(each, Item(item_id=each)) for each in ordered], buckets)
 
 
 def _occurring(home: Home, before: datetime) -> set[str]:
@@ -46,12 +52,12 @@ def _occurring(home: Home, before: datetime) -> set[str]:
         return {item_id for (item_id,) in rows.distinct().fetchall()}
 
 
-def describe(items: list[Item]) -> KnownItems:
+def describe(items: list[Item], buckets: int = 0) -> KnownItems:
     """What only one item has says no more than the item itself: it is left out."""
     features = [features_of(each) for each in items]
     counts = Counter(each for item in features for each in item)
     shared = {each for each, count in counts.items() if count > 1}
-    buckets = min(1 << (2 * len(shared)).bit_length(), MAX_BUCKETS)
+    buckets = buckets or min(1 << (2 * len(shared)).bit_length(), MAX_BUCKETS)
     return KnownItems(
         index=ItemIndex(tuple(each.item_id for each in items)),
         content_VW=content_rows(features, shared, buckets),

@@ -87,6 +87,17 @@ def parts_of(home: Home) -> list[Path]:
     return parts(home.history)
 
 
+def count_rows(home: Home, *, since: int, before: int) -> int:
+    """How many interactions of the history lie between two ticks."""
+    files = [str(file) for file in parts_of(home)]
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.read_parquet(files, hive_partitioning=False).create_view("history")
+        times = f"event_time >= '{moment(since)}' AND event_time < '{moment(before)}'"
+        (count,) = _row(database, f"count(*) FILTER ({times})")
+    return int(count)
+
+
 def _row(database: duckdb.DuckDBPyConnection, select: str) -> tuple[Any, ...]:
     row = database.execute(f"SELECT {select} FROM history").fetchone()
     assert row is not None  # an aggregate always has a row

@@ -11,6 +11,7 @@ from training.data.items import KnownItems
 from training.data.questions import TICKS_PER_DAY, type_index
 from training.data.split import Split
 from training.data.steps import Followers
+from training.learning.start import Start
 from training.model.model import Model, ModelConfig
 from training.settings import TrainingSettings
 
@@ -26,6 +27,7 @@ class Plan:
     type_count: int
     position_count: int  # about so many questions in each epoch
     followers: Followers
+    start: Start | None = None  # None: from nothing
 
     @property
     def items(self) -> ItemIndex:
@@ -45,6 +47,7 @@ def make_plan(
     vocabulary: Vocabulary,
     followers: Followers,
     position_count: int,
+    start: Start | None = None,
 ) -> Plan:
     """The plan of a run."""
     return Plan(
@@ -55,11 +58,12 @@ def make_plan(
         type_count=len(vocabulary.predicted),
         position_count=position_count,
         followers=followers,
+        start=start,
     )
 
 
 def new_model(plan: Plan) -> Model:
-    """A model that has learnt nothing yet, the same for the same seed."""
+    """The model that a run begins with, the same for the same seed."""
     torch.manual_seed(plan.settings.seed)
     config = ModelConfig(
         item_count=len(plan.items.item_ids),
@@ -71,4 +75,7 @@ def new_model(plan: Plan) -> Model:
         max_length=plan.settings.max_length,
         dropout=plan.settings.dropout,
     )
-    return Model(config, torch.from_numpy(plan.known.content_VW), plan.followers)
+    model = Model(config, torch.from_numpy(plan.known.content_VW), plan.followers)
+    if plan.start:
+        plan.start.fill(model)
+    return model
