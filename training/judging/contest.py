@@ -1,6 +1,6 @@
 """What contenders are asked, and what the baselines have counted: both from the sequences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -8,6 +8,8 @@ import numpy as np
 import ray.data
 
 from features.encoding import ItemIndex
+from features.item import Item
+from features.vocabulary import Vocabulary
 from training.data.questions import NONE, Asking, Questions, ask
 from training.data.sequences import Sequences, before, in_batches
 from training.data.split import Split
@@ -16,6 +18,7 @@ from training.judging import baselines
 from training.judging.baselines import Counts
 from training.judging.examples import draw
 from training.judging.judging import Contest
+from training.judging.slices import slices_of
 from training.learning.plan import Plan
 
 CUSTOMERS_AT_ONCE = 4096
@@ -46,7 +49,15 @@ def _learnt(dataset: ray.data.Dataset, plan: Plan) -> Iterator[Sequences]:
             yield learnt
 
 
-def draw_contest(dataset: ray.data.Dataset, plan: Plan, *, max_records: int) -> Contest:
+def draw_contest(
+    dataset: ray.data.Dataset,
+    plan: Plan,
+    counts: Counts,
+    vocabulary: Vocabulary,
+    described: Iterable[Item],
+    *,
+    max_records: int,
+) -> Contest:
     """Questions from the test part, with as much history as is kept online."""
     settings = plan.settings
     arriving = Asking(
@@ -61,7 +72,16 @@ def draw_contest(dataset: ray.data.Dataset, plan: Plan, *, max_records: int) -> 
     moments, moment_count = drawing(
         batches(), partial(ask, types=plan.types, asking=any_moment, rng=_rng(plan, 2)), seed=2
     )
-    return Contest(arrivals, moments, arrival_count, moment_count)
+    return Contest(
+        arrivals=arrivals,
+        moments=moments,
+        arrival_count=arrival_count,
+        moment_count=moment_count,
+        slices=slices_of(arrivals, counts.items, counts.popularity_V, vocabulary),
+        items=counts.items,
+        popularity_V=counts.popularity_V,
+        described=tuple(described),
+    )
 
 
 def _next_items(

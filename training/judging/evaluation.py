@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.judging.calibration import Reliability, reliability_by_type
+
 TOP = 10
 DEPTHS = (1, 5, TOP, 20)
 
@@ -56,6 +58,13 @@ class Intent:
     log_loss: float
     auc: float  # mean over the types that came, and those that did not come always
     auc_by_type: Mapping[int, float]
+    log_loss_by_type: Mapping[int, float]  # where it came
+    reliability_by_type: Mapping[int, Reliability]
+
+    @property
+    def calibration_error(self) -> float:
+        """The mean over the types that came."""
+        return float(np.mean([each.error for each in self.reliability_by_type.values()]))
 
 
 def ranks(score_NV: np.ndarray, right_N: np.ndarray) -> np.ndarray:
@@ -106,10 +115,14 @@ def rate_intent(probability_NU: np.ndarray, right_N: np.ndarray) -> Intent:
         each: auc(probability_NU[:, each], right_NU[:, each])
         for each in np.flatnonzero(right_NU.any(axis=0) & ~right_NU.all(axis=0)).tolist()
     }
+    log_loss_N = log_losses(probability_NU, right_N)
+    came = np.unique(right_N).tolist()
     return Intent(
-        log_loss=float(np.mean(log_losses(probability_NU, right_N))),
+        log_loss=float(np.mean(log_loss_N)),
         auc=float(np.mean(list(by_type.values()))) if by_type else float("nan"),
         auc_by_type=by_type,
+        log_loss_by_type={each: float(log_loss_N[right_N == each].mean()) for each in came},
+        reliability_by_type=reliability_by_type(probability_NU, right_N),
     )
 
 

@@ -1,41 +1,31 @@
 """The contest: models and baselines answer the same questions.
 
-N examples   V items   W items, the fresh ones after them   T predicted types   U types and silence
+N examples   V items of the catalog   U types and silence
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from features.artefact import (
-    INPUTS,
-    OUTPUTS,
-    Contract,
-    load_content,
-    load_items,
-    no_fresh,
-    verify,
-)
-from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
+from features.encoding import ItemIndex
+from features.item import Item
 from features.vocabulary import Vocabulary
-from training.export.export import GRAPH, Session, open_graph
+from training.data.steps import item_indices
 from training.judging import baselines
+from training.judging.answering import Answering, answering, as_unknown, in_chunks
 from training.judging.baselines import Counts
-from training.judging.evaluation import (
-    Intent,
-    Ranking,
-    log_losses,
-    ranks,
-    rate_intent,
-    rate_ranking,
-)
+from training.judging.breadth import Breadth, rate_breadth
+from training.judging.calibration import Reliability, reliability
+from training.judging.evaluation import Intent, Ranking, log_losses, rate_intent, rate_ranking
 from training.judging.examples import Examples
+from training.judging.placing import Places, place, ranks_without_profile
+from training.judging.slices import UNSEEN, Slices
 
-SCORES_AT_ONCE = 4_000_000  # examples x items
+WITHOUT_PROFILE = "without profile"
+BY_CONTENT = "unseen items, by content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +36,10 @@ class Contest:
     moments: Examples
     arrival_count: int  # of how many the arrivals are drawn
     moment_count: int
+    slices: Slices  # of the arrivals
+    items: ItemIndex  # the catalog
+    popularity_V: np.ndarray  # how often each item occurred before the test
+    described: tuple[Item, ...]  # what the catalog says of items
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +48,16 @@ class Standing:
 
     name: str
     ranking: Ranking
+    breadth: Breadth
     intent: Intent | None
+    likely: Reliability | None  # of the probability that the best item comes
     rank_N: np.ndarray  # of the right item, by arrival; infinite where it is not known
     log_loss_N: np.ndarray | None  # by moment
+    rank_by_mode: Mapping[str, np.ndarray]  # ranks (N) when asked otherwise; NaN where not asked
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """By the names that they have in the contract and in MLflow."""
+    def headline(self) -> dict[str, float]:
+        """The figures by which contenders are compared."""
         metrics = {
             "hr_at_10": self.ranking.hit_rate,
             "ndcg_at_10": self.ranking.ndcg,
@@ -70,113 +67,105 @@ class Standing:
             metrics |= {"intent_log_loss": self.intent.log_loss, "intent_auc": self.intent.auc}
         return metrics
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All figures, by the names that they have in the contract and in MLflow."""
+        metrics = self.headline | self.ranking.metrics | self.breadth.metrics
+        if self.intent is not None:
+            metrics["intent_ece"] = self.intent.calibration_error
+        if self.likely is not None:
+            metrics["item_ece"] = self.likely.error
+        return metrics
+
+
+# ---- Baselines ---------------------------------------------------------------------------------
+
 
 def judge_baselines(counts: Counts, contest: Contest) -> list[Standing]:
     """Popularity and Markov have a counterpart for intents."""
     moments = contest.moments
     frequency = baselines.intent_by_frequency(counts, moments)
     last_type = baselines.intent_by_last_type(counts, moments)
+    judge = partial(_judge_baseline, counts, contest)
     return [
-        _judge_baseline("popularity", baselines.by_popularity, counts, contest, frequency),
-        _judge_baseline("recency", baselines.by_recency, counts, contest, None),
-        _judge_baseline("Markov", baselines.by_last_step, counts, contest, last_type),
-        _judge_baseline("VMIS-kNN", baselines.by_neighbours, counts, contest, None),
+        judge("popularity", baselines.by_popularity, frequency),
+        judge("recency", baselines.by_recency, None),
+        judge("Markov", baselines.by_last_step, last_type),
+        judge("VMIS-kNN", baselines.by_neighbours, None),
     ]
 
 
 def _judge_baseline(
-    name: str,
-    score: baselines.Score,
     counts: Counts,
     contest: Contest,
+    name: str,
+    score: baselines.Score,
     intent_NU: np.ndarray | None,
 ) -> Standing:
-    ranked = [
-        ranks(score(counts, baselines.named_items(each, counts.items)), right(each, counts.items))
-        for each in in_chunks(contest.arrivals, len(counts.items.item_ids))
-    ]
-    return _standing(name, np.concatenate(ranked), intent_NU, contest)
+    def scores(examples: Examples) -> Iterator[tuple[Examples, np.ndarray]]:
+        for some in in_chunks(examples, len(counts.items.item_ids)):
+            yield some, score(counts, baselines.named_items(some, counts.items))
+
+    columns = partial(item_indices, items=counts.items)
+    places = place(scores, columns, contest.arrivals)
+    without_N = ranks_without_profile(scores, columns, contest.arrivals)
+    return _standing(name, places, intent_NU, None, {WITHOUT_PROFILE: without_N}, contest)
 
 
-def _standing(
-    name: str, rank_N: np.ndarray, intent_NU: np.ndarray | None, contest: Contest
-) -> Standing:
-    if intent_NU is None:
-        return Standing(name, rate_ranking(rank_N), None, rank_N, None)
-    type_N = contest.moments.type_N
-    intent, log_loss_N = rate_intent(intent_NU, type_N), log_losses(intent_NU, type_N)
-    return Standing(name, rate_ranking(rank_N), intent, rank_N, log_loss_N)
+# ---- Artefacts ---------------------------------------------------------------------------------
 
 
 def judge_artefact(
     name: str, directory: Path, vocabulary: Vocabulary, contest: Contest
 ) -> Standing:
     """Lets an artefact answer as it would in serving; raises ArtefactError if it must not serve."""
-    contract = verify(directory, vocabulary)
-    items = load_items(directory)
-    graph = onnx.load(directory / GRAPH)
-    answer = partial(_answer, contract=contract, items=items, fresh_ND1=_no_fresh(directory))
-    scores = answer(_only(graph, *_tiles(graph)), contest.arrivals)
-    ranked = [
-        ranks(np.delete(score_NW, np.s_[contract.item_count :], axis=1), right(some, items))
-        for some, score_NW in scores
-    ]
-    intents = answer(_only(graph, OUTPUTS[0]), contest.moments)
-    intent_NU = np.concatenate([each_NU for _, each_NU in intents])
-    return _standing(name, np.concatenate(ranked), intent_NU, contest)
+    artefact = answering(directory, vocabulary, contest.described)
+    places = place(artefact.scores, artefact.columns, contest.arrivals)
+    moments = artefact.moments(contest.moments)
+    came_N = moments.column_N == artefact.columns(contest.moments.item_N)
+    likely = reliability(moments.likely_N, came_N)
+    modes = {
+        WITHOUT_PROFILE: ranks_without_profile(artefact.scores, artefact.columns, contest.arrivals),
+        **_by_content(artefact, contest),
+    }
+    index = contest.items.index_by_id
+    catalog_W = np.array([index.get(each, -1) for each in artefact.item_ids])
+    in_catalog = Places(places.rank_N, catalog_W[places.top_NK])
+    return _standing(name, in_catalog, moments.intent_NU, likely, modes, contest)
 
 
-def _no_fresh(directory: Path) -> np.ndarray:
-    return no_fresh(len(load_content(directory).cold_D1))
+def _by_content(artefact: Answering, contest: Contest) -> dict[str, np.ndarray]:
+    """Ranks of unseen items when none of them is known to the model but by its description."""
+    never = {
+        name
+        for name, count in zip(contest.items.item_ids, contest.popularity_V.tolist(), strict=True)
+        if not count
+    }
+    chosen = np.flatnonzero(contest.slices.get(UNSEEN, np.zeros(0, bool)))
+    if not len(chosen):
+        return {}
+    unknown = as_unknown(artefact, contest.described, never)
+    rank_N = np.full(len(contest.arrivals), np.nan)
+    rank_N[chosen] = place(unknown.scores, unknown.columns, contest.arrivals[chosen]).rank_N
+    return {BY_CONTENT: rank_N}
 
 
-def _tiles(model: onnx.ModelProto) -> list[str]:
-    """Scores in the order of items: of each tile the best are taken, then of these if several."""
-    tiles = [node.input[0] for node in model.graph.node if node.op_type == "TopK"]
-    return tiles[: max(1, len(tiles) - 1)]
-
-
-def _only(model: onnx.ModelProto, *outputs: str) -> Session:
-    """The graph up to some values; what only others need is left out."""
-    del model.graph.output[:]
-    kind = onnx.TensorProto.FLOAT
-    for output in outputs:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(output, kind, None))
-    return open_graph(model)
-
-
-def _answer(
-    session: Session,
-    examples: Examples,
-    *,
-    contract: Contract,
-    items: ItemIndex,
-    fresh_ND1: np.ndarray,
-) -> Iterator[tuple[Examples, np.ndarray]]:
-    """What the graph says to the examples, some at a time; everything is eligible."""
-    eligible_EV = np.ones((1, contract.item_count + len(fresh_ND1)), bool)
-    for some in in_chunks(examples, contract.item_count):
-        tokens_BLF, context_BC = encode(
-            some.histories,
-            some.channel_N.tolist(),
-            some.tick_N,
-            items=items,
-            max_length=contract.max_length,
-        )
-        weight_BT = np.ones((len(some), len(contract.predicted_types)), np.float32)
-        mask_B, k = np.zeros(len(some), np.int64), np.array(1, np.int64)
-        values = (tokens_BLF, context_BC, weight_BT, eligible_EV, mask_B, fresh_ND1, k)
-        outputs = session.run(None, dict(zip(INPUTS, values, strict=True)))
-        yield some, np.concatenate(outputs, axis=1)
-
-
-def right(examples: Examples, items: ItemIndex) -> np.ndarray:
-    """The index of the item that came; negative where the index lacks it."""
-    return items.rows(examples.item_N).astype(np.int64) - FIRST_ITEM_ROW
-
-
-def in_chunks(examples: Examples, item_count: int) -> Iterator[Examples]:
-    """Examples in pieces whose scores fit into memory."""
-    size = max(1, SCORES_AT_ONCE // max(item_count, 1))
-    for start in range(0, len(examples), size):
-        yield examples[np.arange(start, min(start + size, len(examples)))]
+def _standing(
+    name: str,
+    places: Places,
+    intent_NU: np.ndarray | None,
+    likely: Reliability | None,
+    rank_by_mode: Mapping[str, np.ndarray],
+    contest: Contest,
+) -> Standing:
+    type_N = contest.moments.type_N
+    return Standing(
+        name=name,
+        ranking=rate_ranking(places.rank_N),
+        breadth=rate_breadth(places.top_NK, contest.popularity_V),
+        intent=rate_intent(intent_NU, type_N) if intent_NU is not None else None,
+        likely=likely,
+        rank_N=places.rank_N,
+        log_loss_N=log_losses(intent_NU, type_N) if intent_NU is not None else None,
+        rank_by_mode=rank_by_mode,
+    )

@@ -16,6 +16,7 @@ from training.judging.examples import Examples
 NEW = 2  # interactions before the question, at most
 SHORT = 5
 SELDOM = 5  # interactions with the right item before the test, at most
+UNSEEN = "unseen items"
 
 Slices = Mapping[str, np.ndarray]
 """Which examples (bool, N) are of each kind; one may be of several."""
@@ -42,7 +43,7 @@ def _by_history(examples: Examples) -> dict[str, np.ndarray]:
 
 def _by_item(seen_N: np.ndarray, named_N: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        "unseen items": named_N & (seen_N == 0),
+        UNSEEN: named_N & (seen_N == 0),
         "seldom seen items": named_N & (seen_N > 0) & (seen_N <= SELDOM),
         "often seen items": named_N & (seen_N > SELDOM),
     }
