@@ -7,39 +7,29 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from features.artefact import INPUTS, no_fresh
 from features.encoding import FIRST_ITEM_ROW, ITEM, encode
-from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
-from training.data.questions import Asking, ask, type_index
+from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, shoppers
+from tests.shop import shop_batches
 from training.data.steps import NO_STEPS, most_frequent
-from training.data.windows import Batch, batches
 from training.export.export import run_model
 from training.export.ranker import Ranker
 from training.learning.learner import (
     NOTHING,
     Learner,
     counts_of,
+    move,
     new_optimizer,
-    set_rate,
-    step,
+    rate_at,
     tensors_of,
 )
 from training.learning.plan import new_model
 from training.model.attention import look_back
-from training.model.loss import Answers, log_sum_exp, losses
+from training.model.loss import Answers, losses
 from training.model.model import Model
 
-TYPES = type_index(VOCABULARY)
 ABOUT = 1e-5
-
-
-def shop_batches(histories: list[bytes], epoch: int = 0) -> list[Batch]:
-    rng = np.random.default_rng(epoch)
-    several = sequences(*histories)
-    questions = ask(several, TYPES, Asking(horizon_ticks=plan().horizon_ticks), rng)
-    return list(batches(several, questions, ITEMS, max_length=6, positions_a_batch=256, rng=rng))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,20 +112,6 @@ def test_the_graph_gives_the_probabilities_that_the_loss_teaches() -> None:
             assert torch.isclose(-taught.sum(), given.log(), atol=1e-4)
 
 
-def test_log_sum_exp_and_its_gradients_are_those_of_torch() -> None:
-    torch.manual_seed(0)
-    wish, items, bias = torch.randn(5, 4), torch.randn(7, 4), torch.randn(7)
-    grads = []
-    for own in (True, False):
-        leaves = [each.clone().requires_grad_() for each in (wish, items, bias)]
-        logit_NV = F.linear(leaves[0], leaves[1], leaves[2])
-        total = log_sum_exp(*leaves) if own else logit_NV.logsumexp(1)
-        (total * torch.arange(5)).sum().backward()
-        grads.append([total.detach(), *(each.grad for each in leaves)])
-    for mine, right in zip(*grads, strict=True):
-        assert torch.allclose(mine, right, atol=ABOUT)
-
-
 def test_ages_are_those_of_the_gaps() -> None:
     tokens_BLF, context_BC = encode(
         [packed(on_day(0, 1), on_day(1, 2))], [1], np.array([0]), items=ITEMS, max_length=6
@@ -156,11 +132,7 @@ def test_a_worker_without_a_batch_learns_nothing() -> None:
 
 
 def test_the_rate_warms_up_and_falls() -> None:
-    optimizer = new_optimizer(new_model(plan()))
-    rates = []
-    for done in (0.025, 0.05, 0.5, 1.0):
-        set_rate(optimizer, 1.0, done)
-        rates.append(min(group["lr"] for group in optimizer.param_groups))
+    rates = [rate_at(done) for done in (0.025, 0.05, 0.5, 1.0)]
     assert rates == pytest.approx([0.4992, 0.994, 0.51, 0.02], abs=1e-3)
 
 
@@ -172,9 +144,9 @@ def test_it_learns_which_item_follows(counted: bool) -> None:
     optimizer = new_optimizer(learner.model)
     for epoch in range(8):
         for batch in shop_batches(histories, epoch):
-            set_rate(optimizer, 0.01, 0.3)
             mean = learner(*tensors_of(batch, torch.device("cpu"))) / counts_of(batch).clamp(min=1)
-            step(learner, optimizer, mean.sum())
+            mean.sum().backward()
+            move(learner, optimizer, 0.008)
     follows = [packed(on_day(0, n), on_day(2, (n + 1) % 6)) for n in range(6)]
     _, item_BK, _ = ranked(learner.model.eval(), follows)
     assert item_BK[:, 0].tolist() == [(n + 2) % 6 for n in range(6)]

@@ -1,9 +1,19 @@
 """What can be set about training; each field is a flag and an INTERPLAY_ variable."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from features.artefact import FLOAT32, GOLDEN_TOLERANCES
+
+T = TypeVar("T")
+GATED = ("ndcg_at_10", "hr_at_10", "mrr")
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+SMOKE = {"width": 16, "blocks": 1, "max_length": 16, "epochs": 1, "examples": 200}
+SMOKE_STEPS = 20
 
 
 class TrainingError(ValueError):
@@ -25,6 +35,15 @@ class TrainingSettings:
     epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
     positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024
+    exact_items: Annotated[int, "of a larger catalog the loss sums over a sample"] = 100_000
+    sampled_items: Annotated[int, "items drawn in each step to stand for a larger catalog"] = 8192
+    precision: Annotated[str, "on a GPU: float32, bfloat16, or auto, which takes what it can"] = (
+        "auto"
+    )
+    averaging: Annotated[float, "decay of an average of the weights, as 0.999; 0 is none"] = 0.0
+    patience: Annotated[int, "epochs without gain after which to stop; 0 is never"] = 1
+    checkpoint_steps: Annotated[int, "steps between checkpoints within an epoch; 0 is none"] = 1000
+    smoke: Annotated[bool, "seconds, to see that all of it runs: a tiny model, few steps"] = False
     horizon_days: Annotated[float, "no interaction for so long is silence"] = 7.0
     test_share: Annotated[float, "newest part of the history, which the model is judged on"] = 0.1
     examples: Annotated[int, "interactions of that part to judge on, drawn at random"] = 20_000
@@ -32,9 +51,41 @@ class TrainingSettings:
     gpu: Annotated[bool, "one GPU for each worker"] = False
     max_failures: Annotated[int, "killed workers from which to recover"] = 3
     seed: Annotated[int, "of everything drawn at random"] = 1
+    warm_start: Annotated[bool, "begins with the champion's weights, learns what is new"] = False
+    gate_metric: Annotated[str, "to beat the champion in: ndcg_at_10, hr_at_10 or mrr"] = GATED[0]
+    least_gain: Annotated[float, "that the interval must be above; below 0 lets equals pass"] = 0.0
+    slice_tolerance: Annotated[float, "loss in the metric that a slice may surely have"] = 0.02
+    latency_ms: Annotated[float, "one customer on one thread may take, once exported"] = 50.0
 
     def __post_init__(self) -> None:
-        """Raises TrainingError for a precision that is none."""
+        """Raises TrainingError for a precision or a metric that is none."""
         if self.item_precision not in GOLDEN_TOLERANCES:
             known = ", ".join(GOLDEN_TOLERANCES)
             raise TrainingError(f"item-precision is {self.item_precision}: must be one of {known}")
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise TrainingError(f"precision is {self.precision}: must be one of {known}")
+        if self.gate_metric not in GATED:
+            known = ", ".join(GATED)
+            raise TrainingError(f"gate-metric is {self.gate_metric}: must be one of {known}")
+
+    @property
+    def steps_an_epoch(self) -> int | None:
+        """None where an epoch is the whole history."""
+        return SMOKE_STEPS if self.smoke else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """From when on it is time to train again."""
+
+    max_age_days: Annotated[float, "since the last training"] = 7.0
+    new_interactions: Annotated[int, "since the snapshot of the last training"] = 100_000
+    max_drift: Annotated[float, "of a feature's distribution, as a PSI"] = 0.2
+    max_miscalibration: Annotated[float, "of intents expected to those that came, as a PSI"] = 0.1
+
+
+def picked(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The settings of one kind, out of all that a command has been given."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in names})

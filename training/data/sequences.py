@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import ray
 import ray.data
 
 from features.identity import aliases_in
@@ -18,9 +19,10 @@ from features.settings import Home
 from features.vocabulary import Vocabulary
 from training.data.split import Split, parts_of
 
-BYTES_A_TASK = 64 << 20
+BYTES_A_TASK = 64 << 20  # of Parquet
 MIN_TASKS = 2
-PARTITIONS = 16
+MIN_PARTITIONS = 16
+PARTITIONS_A_TASK = 2
 PACKED = ["source", "interaction_id", "type", "channel", "initiator", "item_id", "amount"]
 COLUMNS = [*PACKED, "event_time", "customer_id", "anonymous_id"]
 
@@ -56,9 +58,25 @@ def read_sequences(home: Home, vocabulary: Vocabulary) -> ray.data.Dataset:
     return (
         ray.data.from_items(tasks, override_num_blocks=len(tasks))
         .map_batches(pack, batch_size=1, batch_format="pyarrow")
-        .repartition(PARTITIONS, keys=["customer"])
+        .repartition(max(MIN_PARTITIONS, PARTITIONS_A_TASK * len(tasks)), keys=["customer"])
         .map_batches(gather, batch_size=None, batch_format="pyarrow")
     )
+
+
+def in_order(dataset: ray.data.Dataset) -> ray.data.Dataset:
+    """The dataset held by Ray, its blocks in the order of their customers.
+
+    Ray gives the same blocks each time, but in the order in which they happened to be ready.
+    """
+    blocks = dataset.materialize().get_internal_block_refs()
+    firsts = ray.get([_first_customer.remote(block) for block in blocks])
+    ordered = sorted(zip(firsts, range(len(blocks)), strict=True))
+    return ray.data.from_arrow_refs([blocks[at] for first, at in ordered if first])
+
+
+@ray.remote
+def _first_customer(block: pa.Table) -> str:
+    return str(block["customer"][0].as_py()) if len(block) else ""
 
 
 def _shares(home: Home) -> list[list[str]]:
@@ -110,7 +128,14 @@ def in_batches(
         batch_size=customers_a_batch, batch_format="pyarrow"
     )
     for table in batches:
-        yield sequences_of(table["customer"].to_pylist(), table["records"].to_pylist(), split)
+        yield from sequences_in(table, customers_a_batch, split)
+
+
+def sequences_in(table: pa.Table, customers_a_batch: int, split: Split) -> Iterator[Sequences]:
+    """The sequences of a table, so many customers at a time."""
+    for start in range(0, len(table), customers_a_batch):
+        part = table.slice(start, customers_a_batch)
+        yield sequences_of(part["customer"].to_pylist(), part["records"].to_pylist(), split)
 
 
 def sequences_of(customers: list[str], histories: list[bytes], split: Split) -> Sequences:

@@ -19,6 +19,7 @@ from training.learning.plan import Plan
 from training.learning.progress import Address
 
 OBJECT_STORE_BYTES = 512 << 20  # what does not fit is spilled to disk
+REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # what CUDA needs for it
 QUIET = ("ray", "ray.data", "ray.train")
 
 
@@ -53,22 +54,26 @@ def cluster() -> Iterator[None]:
 def fit(
     plan: Plan, dataset: ray.data.Dataset, *, storage: Path, name: str, progress: Address
 ) -> ray.train.Result:
-    """Trains with as many workers as the settings say; a killed one is replaced."""
+    """Trains with as many workers as the settings say; a killed one is replaced.
+
+    A run of this name that was cut off goes on.
+    """
     settings = plan.settings
     trainer = TorchTrainer(
         work,  # type: ignore[arg-type]  # Ray's types know no return value
-        train_loop_config={"plan": plan, "progress": progress, "threads": _cores()},
-        datasets={"history": dataset},
+        train_loop_config={
+            "plan": plan,
+            "progress": progress,
+            "threads": _cores(),
+            "blocks": dataset.get_internal_block_refs(),
+        },
         scaling_config=ray.train.ScalingConfig(num_workers=settings.workers, use_gpu=settings.gpu),
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(storage.resolve()),
             failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
-            checkpoint_config=ray.train.CheckpointConfig(
-                num_to_keep=1,
-                checkpoint_score_attribute="validation_loss",
-                checkpoint_score_order="min",
-            ),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),
+            worker_runtime_env={"env_vars": REPEATABLE},  # type: ignore[call-arg]
         ),
     )
     return _outside_main_thread(trainer.fit)

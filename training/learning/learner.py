@@ -13,12 +13,14 @@ from features.encoding import (
 )
 from training.data.questions import NONE
 from training.data.windows import Batch
+from training.learning.rows import Rows, Taken
 from training.model.loss import Answers, losses
 from training.model.model import Model
 
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 MAX_NORM = 1.0
+TINY = 1e-6
 WARM_UP = 0.05  # share of the run
 LOWEST_RATE = 0.02  # share of the highest
 FASTER = 5.0  # biases by distance, age and item have far to go from 0
@@ -27,14 +29,24 @@ FASTER = 5.0  # biases by distance, age and item have far to go from 0
 class Learner(nn.Module):
     """A model that answers with its losses, so that any number of workers may share it."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, bfloat16: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.in_bfloat16 = bfloat16
 
     def forward(
-        self, tokens_BLF: Tensor, context_BLC: Tensor, type_BL: Tensor, row_BL: Tensor
+        self,
+        tokens_BLF: Tensor,
+        context_BLC: Tensor,
+        type_BL: Tensor,
+        row_BL: Tensor,
+        taken: Taken | None = None,
     ) -> Tensor:
-        return losses(self.model, tokens_BLF, context_BLC, Answers(type_BL, row_BL))
+        shelf = taken.shelf(self.model) if taken else None
+        answers = Answers(type_BL, row_BL)
+        return losses(
+            self.model, tokens_BLF, context_BLC, answers, shelf, bfloat16=self.in_bfloat16
+        )
 
 
 def tensors_of(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -65,6 +77,8 @@ def new_optimizer(model: Model) -> torch.optim.Optimizer:
     """AdamW; each group knows its `speed`, a factor on the learning rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # rows.Rows moves it
+            continue
         fast = name.startswith(("nearness.", "distances.")) or name.endswith("bias_V")
         decay = 0.0 if fast or parameter.ndim == 1 else WEIGHT_DECAY
         groups.setdefault((FASTER if fast else 1.0, decay), []).append(parameter)
@@ -78,17 +92,30 @@ def new_optimizer(model: Model) -> torch.optim.Optimizer:
     )
 
 
-def set_rate(optimizer: torch.optim.Optimizer, highest: float, done: float) -> None:
-    """Warms up, then falls as a cosine; `done` is the share of the run."""
+def rate_at(done: float) -> float:
+    """Warms up, then falls as a cosine: a share of the highest; `done` is the share of the run."""
     done = min(done, 1.0)
-    rate = min(done / WARM_UP, 1.0) * (LOWEST_RATE + (1 - LOWEST_RATE) * (1 + cos(pi * done)) / 2)
+    return min(done / WARM_UP, 1.0) * (LOWEST_RATE + (1 - LOWEST_RATE) * (1 + cos(pi * done)) / 2)
+
+
+def move(
+    learner: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    rows: Rows | None = None,
+    moved: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Moves the parameters against their gradients, which are not to be longer than MAX_NORM.
+
+    `moved` are rows of a large catalog, and their gradients: see Rows.gradient.
+    """
+    grads = [each.grad for each in learner.parameters() if each.grad is not None]
+    row_grads = [moved[1]] if moved else []
+    scale = (MAX_NORM / (nn.utils.get_total_norm(grads + row_grads) + TINY)).clamp(max=1.0)
+    torch._foreach_mul_(grads, scale)
     for group in optimizer.param_groups:
-        group["lr"] = highest * rate * group["speed"]
-
-
-def step(learner: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Moves the parameters against the gradient of the loss."""
-    loss.backward()
-    nn.utils.clip_grad_norm_(learner.parameters(), MAX_NORM)
+        group["lr"] = rate * group["speed"]
     optimizer.step()
     optimizer.zero_grad()
+    if rows and moved:
+        rows.move(moved[0], moved[1] * scale, rate=rate, faster=FASTER, decay=WEIGHT_DECAY)

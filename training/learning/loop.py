@@ -1,137 +1,177 @@
 """The training loop: what each of the workers under Ray Train does."""
 
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import ray.train
 import ray.train.torch
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
-from training.data.questions import Asking, ask
-from training.data.sequences import Sequences, before, in_batches
-from training.data.split import is_validation
-from training.data.windows import Batch, batches
+from training.data.windows import Batch
+from training.learning.averaging import Average
+from training.learning.checkpoints import Learning, State, keep_best, restore, save
 from training.learning.learner import (
     NOTHING,
     Learner,
     counts_of,
+    move,
     new_optimizer,
-    set_rate,
-    step,
+    rate_at,
     tensors_of,
 )
 from training.learning.plan import Plan, new_model
 from training.learning.progress import Progress, Teller
-from training.model.model import Model
+from training.learning.rows import Rows, Taken
+from training.learning.seat import Seat
+from training.learning.stream import Stream
 
-CUSTOMERS_AT_ONCE = 4096
 STEPS_A_LINE = 5  # of progress
-STATE = "state.pt"
-
-
-@dataclass(slots=True)
-class State:
-    """How far a run has come."""
-
-    epoch: int = 0  # epochs done
-    learnt: float = 0.0  # positions, by all workers
-    history: list[dict[str, float]] = field(default_factory=list)  # metrics of each epoch
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """Where this worker sits among the workers."""
+class Classroom:
+    """What does not change while a worker learns."""
 
-    rank: int
-    workers: int
-    device: torch.device
-
-    def total(self, counts: Tensor) -> Tensor:
-        """The sum over all workers."""
-        counts = counts.to(self.device)
-        if self.workers > 1:
-            distributed.all_reduce(counts)
-        return counts
+    plan: Plan
+    stream: Stream
+    seat: Seat
+    teller: Teller | None
 
 
 def work(config: dict[str, Any]) -> list[dict[str, float]]:
     """Learns until the epochs are over, or validation says enough; gives each epoch's metrics."""
-    plan: Plan = config["plan"]
-    context = ray.train.get_context()
+    plan, context = config["plan"], ray.train.get_context()
     seat = Seat(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
     torch.set_num_threads(max(1, config["threads"] // seat.workers))
-    model = new_model(plan)
-    learner = ray.train.torch.prepare_model(Learner(model))
-    optimizer = new_optimizer(model)
-    state = restore(model, optimizer)
+    be_repeatable(seat.device)
     teller = Teller(config["progress"]) if seat.rank == 0 else None
-    while state.epoch < plan.settings.epochs and not got_worse(state):
-        training = learn(plan, learner, optimizer, state, seat, teller)
-        validation = validate(plan, learner, seat)
-        state.epoch += 1
-        state.history.append(metrics_of(training, validation))
-        report(model, optimizer, state, seat)
+    stream = Stream(plan, config["blocks"], seat.rank, seat.workers)
+    with TemporaryDirectory() as folder:
+        history = run_epochs(Classroom(plan, stream, seat, teller), Path(folder))
     if teller:
         teller.close()
+    return history
+
+
+def run_epochs(room: Classroom, folder: Path) -> list[dict[str, float]]:
+    """From the beginning, or the last checkpoint, to the end."""
+    learner, learning = begin(room.plan, room.seat, folder)
+    restore(learning, room.seat)
+    settings, state = room.plan.settings, learning.state
+    while not state.is_enough(settings.epochs, settings.patience):
+        training = learn(room, learner, learning)
+        with learning.average.worn() if learning.average else nullcontext():
+            end_epoch(state, training, validate(room, learner, learning))
+            if room.seat.rank == 0:
+                keep_best(learning)
+        tell_epoch(room, state)
+        save(learning, room.seat, state.history[-1])
     return state.history
 
 
-def metrics_of(training: Tensor, validation: Tensor) -> dict[str, float]:
-    """What an epoch is judged by; without anything to validate on, the training loss."""
-    judged = validation if bool(validation.isfinite().all()) else training
-    names = ("training_intent", "training_item", "validation_intent", "validation_item")
-    values = torch.cat([training, judged]).tolist()
-    return dict(zip(names, values, strict=True)) | {"validation_loss": sum(values[2:])}
+def begin(plan: Plan, seat: Seat, folder: Path) -> tuple[nn.Module, Learning]:
+    """A model that has learnt nothing, with what will move it."""
+    settings, model = plan.settings, new_model(plan)
+    model.to(seat.device)
+    large = len(plan.items.item_ids) > settings.exact_items
+    rows = Rows(model, settings.sampled_items) if large else None
+    learner = ray.train.torch.prepare_model(
+        Learner(model, bfloat16=in_bfloat16(settings.precision, seat.device)),
+        parallel_strategy_kwargs={"broadcast_buffers": False},  # none of them ever changes
+    )
+    average = Average(model, settings.averaging) if settings.averaging else None
+    return learner, Learning(model, new_optimizer(model), rows, average, folder)
 
 
-def got_worse(state: State) -> bool:
-    """Whether the last epoch did harm."""
-    losses = [epoch["validation_loss"] for epoch in state.history]
-    return len(losses) > 1 and losses[-1] > min(losses[:-1])
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether the transformer computes in bfloat16: on a CPU that gains nothing."""
+    if device.type != "cuda" or precision == "float32":
+        return False
+    return precision == "bfloat16" or torch.cuda.is_bf16_supported()
+
+
+def be_repeatable(device: torch.device) -> None:
+    """The same run twice gives the same bits, on one machine with as many workers and threads."""
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def seed_of(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 # ---- One pass ----------------------------------------------------------------------------------
 
 
-def learn(
-    plan: Plan,
-    learner: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: State,
-    seat: Seat,
-    teller: Teller | None,
-) -> Tensor:
+def learn(room: Classroom, learner: nn.Module, learning: Learning) -> Tensor:
     """Learns once from all positions; gives the mean losses of intent and item (2)."""
     learner.train()
-    torch.manual_seed(hash((plan.settings.seed, state.epoch, seat.rank)))
-    sums, counts = torch.zeros(2), torch.zeros(2)
-    for index, (batch, count) in enumerate(in_step(training_batches(plan, state, seat), seat)):
-        state.learnt += float(count[0])
-        done = state.learnt / (plan.settings.epochs * plan.position_count)
-        set_rate(optimizer, plan.settings.learning_rate, done)
-        losses = learner(*tensors_of(batch, seat.device))
-        mean = losses / count.clamp(min=1)
-        step(learner, optimizer, mean.sum() * seat.workers)  # gradients are averaged over workers
-        sums, counts = sums + losses.detach().cpu(), counts + count.cpu()
-        if teller and index % STEPS_A_LINE == 0:
-            teller.tell(Progress(state.epoch + 1, min(done, 1.0), float(mean.detach().sum())))
-    return seat.total(sums).cpu() / counts
+    settings, seat, state = room.plan.settings, room.seat, learning.state
+    batches = islice(room.stream.training(state.epoch), state.step, settings.steps_an_epoch)
+    for batch, count in in_step(batches, seat):
+        mean = learn_batch(room, learner, learning, batch, count)
+        state.step += 1
+        if room.teller and state.step % STEPS_A_LINE == 1:
+            done = min(done_of(room.plan, state), 1.0)
+            room.teller.tell(Progress(state.epoch + 1, done, float(mean.sum())))
+        if settings.checkpoint_steps and state.step % settings.checkpoint_steps == 0:
+            save(learning, seat, {})
+    return seat.total(torch.tensor(state.sums)).cpu() / torch.tensor(state.counts)
+
+
+def learn_batch(
+    room: Classroom, learner: nn.Module, learning: Learning, batch: Batch, count: Tensor
+) -> Tensor:
+    """One step; gives the mean losses."""
+    settings, seat, state = room.plan.settings, room.seat, learning.state
+    at = (settings.seed, state.epoch, state.step)
+    torch.manual_seed(seed_of(*at, seat.rank))  # of dropout
+    state.learnt += float(count[0])
+    tensors = tensors_of(batch, seat.device)
+    taken = take(learning, tensors, *at)
+    losses = learner(*tensors, taken)
+    mean = losses / count.clamp(min=1)
+    (mean.sum() * seat.workers).backward()  # gradients are averaged over workers
+    moved = learning.rows.gradient(taken, seat) if learning.rows and taken else None
+    rate = settings.learning_rate * rate_at(done_of(room.plan, state))
+    move(learner, learning.optimizer, rate, learning.rows, moved)
+    if learning.average:
+        learning.average.follow()
+    state.sums = [a + b for a, b in zip(state.sums, losses.tolist(), strict=True)]
+    state.counts = [a + b for a, b in zip(state.counts, count.tolist(), strict=True)]
+    return mean.detach()
+
+
+def take(learning: Learning, tensors: Sequence[Tensor], *seeds: int) -> Taken | None:
+    """The rows of a large catalog that a batch needs, the same sample for all workers."""
+    if learning.rows is None:
+        return None
+    return learning.rows.take(tensors[0], tensors[3], seed_of(*seeds))
+
+
+def done_of(plan: Plan, state: State) -> float:
+    """The share of the run that is done, about."""
+    return state.learnt / (plan.settings.epochs * plan.position_count)
 
 
 @torch.no_grad()
-def validate(plan: Plan, learner: nn.Module, seat: Seat) -> Tensor:
+def validate(room: Classroom, learner: nn.Module, learning: Learning) -> Tensor:
     """The mean losses of intent and item (2) on the validation questions; NaN without any."""
     learner.eval()
     sums, counts = torch.zeros(2), torch.zeros(2)
-    for batch, count in in_step(validation_batches(plan, seat), seat):
-        sums += learner(*tensors_of(batch, seat.device)).cpu()
+    for step, (batch, count) in enumerate(in_step(room.stream.validation(), room.seat)):
+        tensors = tensors_of(batch, room.seat.device)
+        sums += learner(*tensors, take(learning, tensors, room.plan.settings.seed, step)).cpu()
         counts += count.cpu()
-    return seat.total(sums).cpu() / counts
+    return room.seat.total(sums).cpu() / counts
 
 
 def in_step(batches: Iterator[Batch], seat: Seat) -> Iterator[tuple[Batch, Tensor]]:
@@ -144,83 +184,27 @@ def in_step(batches: Iterator[Batch], seat: Seat) -> Iterator[tuple[Batch, Tenso
         yield batch, counts
 
 
-# ---- Batches -----------------------------------------------------------------------------------
+# ---- The end of an epoch -----------------------------------------------------------------------
 
 
-def training_batches(plan: Plan, state: State, seat: Seat) -> Iterator[Batch]:
-    """All that may be learnt from, in an order that each epoch draws anew."""
-    rng = np.random.default_rng([plan.settings.seed, state.epoch, seat.rank])
-    asking = Asking(horizon_ticks=plan.horizon_ticks)
-    for sequences in _sequences(plan):
-        until = [plan.split.learn_until(customer) for customer in sequences.customers]
-        yield from _batches(plan, before(sequences, np.array(until)), asking, seat, rng)
+def end_epoch(state: State, training: Tensor, validation: Tensor) -> None:
+    """Notes what the epoch was worth."""
+    state.history.append(metrics_of(training, validation))
+    state.epoch, state.step = state.epoch + 1, 0
+    state.sums, state.counts = [0.0, 0.0], [0.0, 0.0]
 
 
-def validation_batches(plan: Plan, seat: Seat) -> Iterator[Batch]:
-    """The newest part of the history before the test, of the customers who validate."""
-    rng = np.random.default_rng(plan.settings.seed)
-    asking = Asking(horizon_ticks=plan.horizon_ticks, since_tick=plan.split.validation_tick)
-    for sequences in _sequences(plan):
-        chosen = [is_validation(customer) for customer in sequences.customers]
-        until = np.where(chosen, plan.split.test_tick, 0)
-        yield from _batches(plan, before(sequences, until), asking, seat, rng)
+def metrics_of(training: Tensor, validation: Tensor) -> dict[str, float]:
+    """What an epoch is judged by; without anything to validate on, the training loss."""
+    judged = validation if bool(validation.isfinite().all()) else training
+    names = ("training_intent", "training_item", "validation_intent", "validation_item")
+    values = torch.cat([training, judged]).tolist()
+    return dict(zip(names, values, strict=True)) | {"validation_loss": sum(values[2:])}
 
 
-def _sequences(plan: Plan) -> Iterator[Sequences]:
-    shard = ray.train.get_dataset_shard("history")
-    return in_batches(shard, CUSTOMERS_AT_ONCE, plan.split)
-
-
-def _batches(
-    plan: Plan, sequences: Sequences, asking: Asking, seat: Seat, rng: np.random.Generator
-) -> Iterator[Batch]:
-    if not sequences.customers:
-        return iter(())
-    return batches(
-        sequences,
-        ask(sequences, plan.types, asking, rng),
-        plan.items,
-        max_length=plan.settings.max_length,
-        positions_a_batch=max(1, plan.settings.positions_a_step // seat.workers),
-        rng=rng,
-    )
-
-
-# ---- Checkpoints -------------------------------------------------------------------------------
-
-
-def report(model: Model, optimizer: torch.optim.Optimizer, state: State, seat: Seat) -> None:
-    """Reports the epoch's metrics to Ray Train; the first worker keeps the state.
-
-    Waits until Ray knows of it: a worker killed right after begins here, not at the start.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = None
-        if seat.rank == 0:
-            content = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "state": asdict(state),
-            }
-            torch.save(content, Path(folder) / STATE)
-            checkpoint = ray.train.Checkpoint.from_directory(folder)
-        ray.train.report(state.history[-1], checkpoint=checkpoint)
-        ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)
-
-
-def restore(model: Model, optimizer: torch.optim.Optimizer) -> State:
-    """Goes on where a killed worker left off, or begins."""
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return State()
-    content = load(checkpoint)
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    return State(**content["state"])
-
-
-def load(checkpoint: ray.train.Checkpoint) -> dict[str, Any]:
-    """What a checkpoint holds."""
-    with checkpoint.as_directory() as folder:
-        content: dict[str, Any] = torch.load(Path(folder) / STATE, map_location="cpu")
-    return content
+def tell_epoch(room: Classroom, state: State) -> None:
+    """Tells the program how the epoch ended."""
+    if room.teller:
+        done, metrics = min(done_of(room.plan, state), 1.0), state.history[-1]
+        loss = metrics["training_intent"] + metrics["training_item"]
+        room.teller.tell(Progress(state.epoch, done, loss, metrics))

@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from threading import Thread
 
 
@@ -18,7 +18,8 @@ class Progress:
 
     epoch: int  # from 1
     done: float  # share of the run
-    loss: float  # of intent and item together, over the last steps
+    loss: float  # of intent and item together, of the last step or of a whole epoch
+    metrics: dict[str, float] = field(default_factory=dict)  # at the end of an epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class Asked:
 class Items(nn.Module):
     """A vector for each item: one of its own, plus what its content says."""
 
+    content_VW: Tensor
+
     def __init__(self, config: ModelConfig, content_VW: Tensor) -> None:
         super().__init__()
         self.own = nn.Embedding(FIRST_ITEM_ROW + config.item_count, config.width)
