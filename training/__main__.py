@@ -1,8 +1,6 @@
 """python -m training: trains, judges and lists models."""
 
-import dataclasses
 import os
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,12 +9,14 @@ from rich.console import Console
 
 from features.settings import FeatureSettings, options
 from features.vocabulary import VocabularyError
-from training.settings import TrainingError, TrainingSettings
+from training.commands import compare_command, list_command, rollback_command, show_command
+from training.settings import TrainingError, TrainingSettings, picked
+from training.watching.command import watch_command
 
-METRICS = ("ndcg_at_10", "hr_at_10", "mrr")
 
-
-@click.group()
+@click.group(
+    commands=[list_command, show_command, compare_command, rollback_command, watch_command]
+)
 def main() -> None:
     """Learns what comes next from the history, and publishes models that are better."""
     # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
@@ -24,6 +24,7 @@ def main() -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # 2 s late otherwise
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # a server gone: seconds
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -77,31 +78,19 @@ def evaluate_command(**values: Any) -> None:
     console.print(standings_table(outcome.standings, outcome.contest))
 
 
-@main.command("list")
-@options(FeatureSettings)
-def list_command(**values: Any) -> None:
-    """Lists the registered models, newest first."""
-    from features.settings import Home
-    from training.publishing import Publisher
-
-    for each in Publisher(Home(FeatureSettings(**values).home)).versions():
-        created = datetime.fromtimestamp(each.created_ms / 1000, UTC)
-        figures = "  ".join(
-            f"{name} {each.metrics.get(name, float('nan')):.4f}" for name in METRICS
-        )
-        mark = "  champion" if each.champion else ""
-        click.echo(f"{each.version:>4}  {created:%Y-%m-%d %H:%M}  {figures}{mark}")
-
-
 def _settings(values: dict[str, Any]) -> tuple[FeatureSettings, TrainingSettings]:
-    names = {field.name for field in dataclasses.fields(FeatureSettings)}
-    shared = {name: value for name, value in values.items() if name in names}
-    own = {name: value for name, value in values.items() if name not in names}
-    return FeatureSettings(**shared), TrainingSettings(**own)
+    return picked(FeatureSettings, values), picked(TrainingSettings, values)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """What is told in a line; asked only when something is raised, for MLflow takes a second."""
+    from mlflow.exceptions import MlflowException
+
+    return TrainingError, VocabularyError, OSError, MlflowException
 
 
 if __name__ == "__main__":
     try:
         main(prog_name="python -m training")
-    except (TrainingError, VocabularyError, OSError) as error:
+    except _expected() as error:
         raise SystemExit(f"Error: {error}") from error

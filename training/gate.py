@@ -15,7 +15,7 @@ from training.export.export import GRAPH, open_graph, random_feeds
 from training.export.ranker import Ranker
 from training.judging.evaluation import gains, hits
 from training.judging.intervals import Interval, Sample, intervals
-from training.judging.judging import Standing
+from training.judging.judging import Contest, Standing
 from training.settings import TrainingSettings
 
 RUNS = 20  # of which the fastest counts: others have the machine now and then
@@ -59,17 +59,26 @@ class Verdict:
 
 
 def gains_by_slice(
-    challenger: Standing,
-    reigning: Standing,
-    customer_N: np.ndarray,
-    slices: Mapping[str, np.ndarray],
-    metric: str,
+    challenger: Standing, reigning: Standing, contest: Contest, metric: str
 ) -> dict[str, Interval]:
-    """By how much the challenger is better, pair by pair; under "" on all arrivals."""
+    """By how much the challenger is better, pair by pair; under "" on all arrivals.
+
+    Slices are kinds of examples, and ways to ask about all of them: without profile, say.
+    """
+    gain_N = _gain(challenger.rank_N, reigning.rank_N, metric)
+    samples = {"": Sample(gain_N)}
+    samples |= {name: Sample(gain_N, chosen_N) for name, chosen_N in contest.slices.items()}
+    for mode in challenger.rank_by_mode.keys() & reigning.rank_by_mode.keys():
+        rank_N, other_N = challenger.rank_by_mode[mode], reigning.rank_by_mode[mode]
+        asked_N = ~(np.isnan(rank_N) | np.isnan(other_N))
+        samples[mode] = Sample(_gain(rank_N, other_N, metric), asked_N)
+    found = intervals(list(samples.values()), contest.arrivals.customer_N)
+    return dict(zip(samples, found, strict=True))
+
+
+def _gain(rank_N: np.ndarray, other_N: np.ndarray, metric: str) -> np.ndarray:
     _, value = METRICS[metric]
-    gain_N = value(challenger.rank_N) - value(reigning.rank_N)
-    samples = [Sample(gain_N), *(Sample(gain_N, chosen_N) for chosen_N in slices.values())]
-    return dict(zip(["", *slices], intervals(samples, customer_N), strict=True))
+    return value(rank_N) - value(other_N)
 
 
 def judge(

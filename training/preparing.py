@@ -9,9 +9,10 @@ import ray.data
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError, verify
+from features.record import moment
 from features.settings import FeatureSettings, Home
 from features.vocabulary import Vocabulary, load_vocabulary
-from training.data.items import known_items
+from training.data.items import catalog_of, known_items
 from training.data.sequences import in_order, read_sequences
 from training.data.split import Snapshot, count_rows, take_snapshot
 from training.judging.baselines import Counts
@@ -63,7 +64,10 @@ def prepared(
         if start:
             plan = warmed(plan, start, home, note)
         counts = count_before_test(dataset, plan)
-        contest = draw_contest(dataset, plan, max_records=features.max_records)
+        described = catalog_of(home).values()
+        contest = draw_contest(
+            dataset, plan, counts, vocabulary, described, max_records=features.max_records
+        )
         if not len(contest.arrivals) or not len(contest.moments):
             raise TrainingError(f"{home.history}: nothing after {snapshot.test_time} to judge on")
         yield Prepared(home, vocabulary, snapshot, settings, plan, dataset, counts, contest)
@@ -102,8 +106,8 @@ def warmed(plan: Plan, start: Start, home: Home, note: Note) -> Plan:
         note(f"A full training: model {start.version} differs in {', '.join(misfits)}")
         return plan
     settings = plan.settings
-    since = start.learnt.test_tick - plan.horizon_ticks
-    new = count_rows(home, since=since, before=plan.split.test_tick)
+    since = moment(start.learnt.test_tick - plan.horizon_ticks)
+    new = count_rows(home, since=since, before=moment(plan.split.test_tick))
     learnt = new + REPLAYED * (plan.position_count - new)
     return replace(
         plan,

@@ -15,7 +15,6 @@ from features.artefact import ArtefactError
 from training.export.ranker import Ranker
 from training.gate import Reason, Verdict, gains_by_slice, judge
 from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
-from training.judging.slices import slices_of
 from training.learning.checkpoints import best_of, put_parameters
 from training.learning.cluster import fit
 from training.learning.plan import new_model
@@ -26,6 +25,7 @@ from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
 from training.sealing import Sealed, write_artefact
 from training.settings import TrainingError
+from training.watching.watching import keep_reference
 
 __all__ = ["Outcome", "Prepared", "evaluate", "prepared", "train"]
 
@@ -182,13 +182,16 @@ def _judge(
     keep_weights(ranker.model, kept)
     baselines = judge_baselines(run.counts, run.contest)
     sealed = write_artefact(folder / "artefact", ranker, run, baselines, lineage)
+    keep_reference(
+        run.home,
+        sealed.directory,
+        kept,
+        since=run.snapshot.test_time,
+        until=run.snapshot.newest_time,
+    )
     # Where nothing reigns, the most popular is what serving has to offer.
     opponent = (reigning or baselines)[0]
-    customer_N, metric = run.contest.arrivals.customer_N, run.settings.gate_metric
-    slices = slices_of(
-        run.contest.arrivals, run.counts.items, run.counts.popularity_V, run.vocabulary
-    )
-    gains = gains_by_slice(sealed.standing, opponent, customer_N, slices, metric)
+    gains = gains_by_slice(sealed.standing, opponent, run.contest, run.settings.gate_metric)
     verdict = judge(gains, opponent.name, sealed.latency_ms, run.settings)
     return Judged(sealed, kept, [*baselines, *reigning], verdict)
 

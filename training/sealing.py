@@ -54,7 +54,7 @@ def metrics_of(standing: Standing, baselines: Sequence[Standing]) -> dict[str, f
     return standing.metrics | {
         f"{each.name.lower()}_{name}": value
         for each in baselines
-        for name, value in each.metrics.items()
+        for name, value in each.headline.items()
     }
 
 

@@ -37,11 +37,16 @@ def known_items(
 
     Those of a champion come `first`, in its order; 0 buckets are as many as the features need.
     """
-    rows = read_items(home).to_pylist()
-    described = {row["item_id"]: Item(**row | {"tags": tuple(row["tags"])}) for row in rows}
+    described = catalog_of(home)
     item_ids = (described.keys() | _occurring(home, before)).difference(first)
     ordered = [*first, *sorted(item_ids)]
     return describe([described.get(each, Item(item_id=each)) for each in ordered], buckets)
+
+
+def catalog_of(home: Home) -> dict[str, Item]:
+    """What is known of each item of the catalog."""
+    rows = read_items(home).to_pylist()
+    return {row["item_id"]: Item(**row | {"tags": tuple(row["tags"])}) for row in rows}
 
 
 def _occurring(home: Home, before: datetime) -> set[str]:

@@ -87,13 +87,13 @@ def parts_of(home: Home) -> list[Path]:
     return parts(home.history)
 
 
-def count_rows(home: Home, *, since: int, before: int) -> int:
-    """How many interactions of the history lie between two ticks."""
+def count_rows(home: Home, *, since: datetime, before: datetime) -> int:
+    """How many interactions of the history lie between two times."""
     files = [str(file) for file in parts_of(home)]
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
         database.read_parquet(files, hive_partitioning=False).create_view("history")
-        times = f"event_time >= '{moment(since)}' AND event_time < '{moment(before)}'"
+        times = f"event_time >= '{since}' AND event_time < '{before}'"
         (count,) = _row(database, f"count(*) FILTER ({times})")
     return int(count)
 

@@ -1,0 +1,1 @@
+"""Whether it is time to train again, and why."""
