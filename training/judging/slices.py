@@ -16,6 +16,7 @@ from training.judging.examples import Examples
 NEW = 2  # interactions before the question, at most
 SHORT = 5
 SELDOM = 5  # interactions with the right item before the test, at most
+NEW_CUSTOMERS = "new customers"
 UNSEEN = "unseen items"
 
 Slices = Mapping[str, np.ndarray]
@@ -35,7 +36,7 @@ def slices_of(
 def _by_history(examples: Examples) -> dict[str, np.ndarray]:
     length_N = np.array([len(each) for each in examples.histories]) // RECORD_BYTES
     return {
-        "new customers": length_N <= NEW,
+        NEW_CUSTOMERS: length_N <= NEW,
         "short histories": length_N <= SHORT,
         "longer histories": length_N > SHORT,
     }

@@ -1,0 +1,94 @@
+"""The plots of a report: SVG that stands within the page, its text in the page's own font."""
+
+import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from training.judging.calibration import Reliability
+from training.judging.judging import Standing
+
+SIZE = (5.2, 3.6)  # inches
+FURTHEST = 1000  # places
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+
+
+def reliability_plot(reliabilities: Mapping[str, Reliability], title: str) -> str:
+    """What was said against what happened; on the diagonal both are the same."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes(title, "probability said", "share that came true")
+        most = max(float(each.said_B.max()) for each in reliabilities.values())
+        most = max(most, *(float(each.happened_B.max()) for each in reliabilities.values()))
+        axes.plot([0, most], [0, most], color="0.6", linewidth=1, linestyle="--")
+        for name, each in reliabilities.items():
+            axes.plot(each.said_B, each.happened_B, marker="o", markersize=3, label=name)
+        _legend(axes, len(reliabilities))
+        return _svg(figure)
+
+
+def ranks_plot(standings: Sequence[Standing]) -> str:
+    """Which share of right items stands within so many places."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes("Ranks of the right items", "places", "share within them")
+        places = np.unique(np.geomspace(1, FURTHEST, 60).astype(int))
+        for each in standings:
+            ordered = np.sort(each.rank_N)
+            shares = np.searchsorted(ordered, places, side="right") / len(ordered)
+            axes.plot(places, shares, label=each.name, linewidth=1.3)
+        axes.set_xscale("log")
+        axes.set_ylim(0, None)
+        _legend(axes, len(standings))
+        return _svg(figure)
+
+
+def learning_plot(curves: Mapping[str, Mapping[int, float]]) -> str:
+    """Figures by epoch."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes("Learning", "epoch", "loss")
+        for name, by_epoch in sorted(curves.items()):
+            epochs = sorted(by_epoch)
+            style = "--" if name.startswith("training") else "-"
+            values = [by_epoch[each] for each in epochs]
+            axes.plot(epochs, values, style, marker="o", markersize=3, label=name.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _legend(axes, len(curves))
+        return _svg(figure)
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes
+
+
+def _legend(axes: Axes, lines: int) -> None:
+    if lines > 1:
+        axes.legend(fontsize=8)
+
+
+def _svg(figure: Figure) -> str:
+    """The element alone; names within it are unique on the page."""
+    title = figure.axes[0].get_title(loc="left")
+    with matplotlib.rc_context({"svg.hashsalt": title}):
+        written = StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    element = re.sub(r"^.*?(?=<svg)", "", written.getvalue(), count=1, flags=re.DOTALL)
+    prefix = re.sub(r"\W+", "-", title.lower())
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", element)
