@@ -47,20 +47,25 @@ class Classroom:
 
 def work(config: dict[str, Any]) -> list[dict[str, float]]:
     """Learns until the epochs are over, or validation says enough; gives each epoch's metrics."""
+    room = enter(config)
+    with TemporaryDirectory() as folder:
+        history = run_epochs(room, Path(folder)).state.history
+    if room.teller:
+        room.teller.close()
+    return history
+
+
+def enter(config: dict[str, Any]) -> Classroom:
+    """What this worker is to do."""
     plan, context = config["plan"], ray.train.get_context()
     seat = Seat(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
     torch.set_num_threads(max(1, config["threads"] // seat.workers))
     be_repeatable(seat.device)
     teller = Teller(config["progress"]) if seat.rank == 0 else None
-    stream = Stream(plan, config["blocks"], seat.rank, seat.workers)
-    with TemporaryDirectory() as folder:
-        history = run_epochs(Classroom(plan, stream, seat, teller), Path(folder))
-    if teller:
-        teller.close()
-    return history
+    return Classroom(plan, Stream(plan, config["blocks"], seat.rank, seat.workers), seat, teller)
 
 
-def run_epochs(room: Classroom, folder: Path) -> list[dict[str, float]]:
+def run_epochs(room: Classroom, folder: Path) -> Learning:
     """From the beginning, or the last checkpoint, to the end."""
     learner, learning = begin(room.plan, room.seat, folder)
     restore(learning, room.seat)
@@ -73,7 +78,7 @@ def run_epochs(room: Classroom, folder: Path) -> list[dict[str, float]]:
                 keep_best(learning)
         tell_epoch(room, state)
         save(learning, room.seat, state.history[-1])
-    return state.history
+    return learning
 
 
 def begin(plan: Plan, seat: Seat, folder: Path) -> tuple[nn.Module, Learning]:
