@@ -95,8 +95,11 @@ def started(contestant: Contestant) -> Iterator[Server]:
             _end(process)
 
 
-def interpreter(environment: str | None) -> str:
-    """Python with what a contestant needs; installed on demand, once for each requirements file."""
+def interpreter(environment: str | None, *options: str) -> str:
+    """Python with what a contestant needs; installed on demand, once for each requirements file.
+
+    The options are pip's.
+    """
     if environment is None:
         return sys.executable
     folder = ENVIRONMENTS / environment
@@ -105,7 +108,7 @@ def interpreter(environment: str | None) -> str:
     if not done.exists() or done.read_text() != requirements.read_text():
         print(f"Installing {environment} under {folder}", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", folder])
-        _run([python, "-m", "pip", "install", "-qq", "--no-compile", "-r", requirements])
+        _run([python, "-m", "pip", "install", "-qq", "--no-compile", *options, "-r", requirements])
         done.write_text(requirements.read_text())
     return str(python.absolute())
 

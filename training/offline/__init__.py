@@ -1,0 +1,1 @@
+"""How a policy would have fared, judged from decisions that another one took and logged."""
