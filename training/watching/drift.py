@@ -14,7 +14,7 @@ EMPTY = 0.5  # interactions that a bin without any is taken to have
 
 def stability(then: Mapping[str, float], now: Mapping[str, float]) -> float:
     """The PSI of counts by bin; 0 where it is no more than noise."""
-    bins = sorted(then.keys() | now.keys())
+    bins = sorted(each for each in then.keys() | now.keys() if then.get(each) or now.get(each))
     then_B, now_B = (np.array([counts.get(each, 0) for each in bins]) for counts in (then, now))
     n, m = then_B.sum(), now_B.sum()
     if not n or not m:
