@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,12 @@ from features.vocabulary import VocabularyError
 from training.commands import compare_command, list_command, rollback_command, show_command
 from training.settings import TrainingError, TrainingSettings, picked
 from training.watching.command import watch_command
+
+REPORT = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="HTML file to write a report to",
+)
 
 
 @click.group(
@@ -31,10 +38,11 @@ def main() -> None:
 @main.command("train")
 @options(FeatureSettings)
 @options(TrainingSettings)
-def train_command(**values: Any) -> None:
+@REPORT
+def train_command(report: Path | None, **values: Any) -> None:
     """Trains on the history; the model becomes champion if it beats the one that serves."""
     from training import running  # seconds of imports: not for --help
-    from training.console import shown, standings_table
+    from training.console import show_standings, shown
 
     console = Console(highlight=False)
     with running.prepared(*_settings(values), console.print) as run:
@@ -45,7 +53,9 @@ def train_command(**values: Any) -> None:
             soft_wrap=True,
         )
         outcome = running.train(run, partial(shown, console), console.print)
-    console.print(standings_table(outcome.standings, outcome.contest))
+    show_standings(console, outcome.standings, outcome.contest)
+    if report:
+        report.write_text(outcome.report)
     console.print(f"\n{_verdict(outcome)}", soft_wrap=True)
 
 
@@ -67,15 +77,19 @@ def _verdict(outcome: Any) -> str:
 @main.command("evaluate")
 @options(FeatureSettings)
 @options(TrainingSettings)
-def evaluate_command(**values: Any) -> None:
-    """Judges the champion and three baselines on the newest part of the history."""
+@REPORT
+def evaluate_command(report: Path | None, **values: Any) -> None:
+    """Judges the champion and baselines on the newest part of the history."""
     from training import running
-    from training.console import standings_table
+    from training.console import show_standings
+    from training.report.telling import report_on
 
     console = Console(highlight=False)
     with running.prepared(*_settings(values)) as run:
         outcome = running.evaluate(run, console.print)
-    console.print(standings_table(outcome.standings, outcome.contest))
+        show_standings(console, outcome.standings, outcome.contest)
+        if report:
+            report.write_text(report_on(run, outcome.standings, "Evaluation"))
 
 
 def _settings(values: dict[str, Any]) -> tuple[FeatureSettings, TrainingSettings]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from training.judging.judging import Contest, Standing
 from training.learning.progress import Progress
+from training.report.findings import BRIEF, slice_rows
 
 LINES = 10  # where there is no terminal, a line each time so many parts of the run are done
 
@@ -42,6 +43,14 @@ def _lines(console: Console) -> Callable[[Progress], None]:
 
 def _described(progress: Progress) -> str:
     return f"epoch {progress.epoch}  loss {progress.loss:.3f}"
+
+
+def show_standings(console: Console, standings: Sequence[Standing], contest: Contest) -> None:
+    """How well each contender did, and the last one on the slices that are hardest."""
+    console.print(standings_table(standings, contest))
+    for row in slice_rows(standings[-1:], contest, BRIEF):
+        (ndcg,) = row.ndcgs
+        console.print(f"{row.name}: NDCG@10 {ndcg} at {row.examples:,}", soft_wrap=True)
 
 
 def standings_table(standings: Sequence[Standing], contest: Contest) -> Table:

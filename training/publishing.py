@@ -78,6 +78,20 @@ class Publisher:
         values = [Metric(key, value, now, step) for key, value in metrics.items()]
         self._client.log_batch(run_id, metrics=values)
 
+    def curves(self, run_id: str) -> dict[str, dict[int, float]]:
+        """The figures of each epoch that were logged of a run, a rerun's too."""
+        names = self._client.get_run(run_id).data.metrics
+        held = {name: self._client.get_metric_history(run_id, name) for name in names}
+        by_step = {
+            name: {each.step: each.value for each in history if each.step}
+            for name, history in held.items()
+        }
+        return {name: curve for name, curve in by_step.items() if curve}
+
+    def attach(self, run_id: str, name: str, text: str) -> None:
+        """Keeps a text as a file of the run."""
+        self._client.log_text(run_id, text, name)
+
     def end(self, run_id: str, status: str = "FINISHED") -> None:
         """Nothing more belongs to the run."""
         self._client.set_terminated(run_id, status)

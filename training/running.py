@@ -23,6 +23,7 @@ from training.learning.start import keep_weights
 from training.lineage import lineage_of, name_of
 from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
+from training.report.telling import FILE, report_on
 from training.sealing import Sealed, write_artefact
 from training.settings import TrainingError
 from training.watching.watching import keep_reference
@@ -42,6 +43,7 @@ class Outcome:
     contest: Contest
     version: str = ""  # what was registered
     verdict: Verdict | None = None
+    report: str = ""  # an HTML page
 
     @property
     def crowned(self) -> bool:
@@ -84,13 +86,14 @@ def train(run: Prepared, showing: Showing, note: Note) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
             judged = _judge(run, ranker, Path(folder), lineage, reigning)
             publisher.log(run_id, judged.sealed.metrics)
+            page = _reported(publisher, run_id, run, judged)
             version = publisher.publish(
                 run_id, judged.sealed.directory, judged.kept, tags | judged.verdict.tags
             )
         verdict = _crown(publisher, version, judged.verdict, champion)
     shutil.rmtree(run.home.checkpoints, ignore_errors=True)
     challenger = dataclasses.replace(judged.sealed.standing, name=f"model {version}")
-    return Outcome([*judged.others, challenger], run.contest, version, verdict)
+    return Outcome([*judged.others, challenger], run.contest, version, verdict, page)
 
 
 @contextmanager
@@ -194,6 +197,19 @@ def _judge(
     gains = gains_by_slice(sealed.standing, opponent, run.contest, run.settings.gate_metric)
     verdict = judge(gains, opponent.name, sealed.latency_ms, run.settings)
     return Judged(sealed, kept, [*baselines, *reigning], verdict)
+
+
+def _reported(publisher: Publisher, run_id: str, run: Prepared, judged: Judged) -> str:
+    """The page about the run, which MLflow keeps with it."""
+    page = report_on(
+        run,
+        [*judged.others, judged.sealed.standing],
+        f"Training on what happened before {run.snapshot.test_time:%Y-%m-%d %H:%M}",
+        reasons=judged.verdict.reasons,
+        curves=publisher.curves(run_id),
+    )
+    publisher.attach(run_id, FILE, page)
+    return page
 
 
 def _crown(

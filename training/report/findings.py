@@ -15,7 +15,7 @@ from training.judging.slices import NEW_CUSTOMERS, UNSEEN
 
 ALL = "all"
 FEWEST = 5  # customers of a slice that is told of: fewer could be recognized
-BRIEF = (NEW_CUSTOMERS, WITHOUT_PROFILE, UNSEEN, BY_CONTENT)  # what a terminal shows
+BRIEF = (ALL, NEW_CUSTOMERS, WITHOUT_PROFILE, UNSEEN, BY_CONTENT)  # what a terminal shows
 
 
 @dataclass(frozen=True, slots=True)
