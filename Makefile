@@ -37,7 +37,7 @@ demo: $(READY)
 
 bench: $(READY)
 	@test -f benchmarks/$(subst -,_,$(NAME)).py || { \
-		echo "make bench NAME=<one of: demo features gpu history overload scoring serving serving-peers swap>"; \
+		echo "make bench NAME=<one of: demo features gpu history overload retraining scoring serving serving-peers swap>"; \
 		exit 2; }
 	@$(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 

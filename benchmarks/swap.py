@@ -86,7 +86,9 @@ def _versions() -> tuple[str, str]:
     publisher = Publisher(HOME)
     champion = publisher.champion()
     assert champion is not None  # one was trained
-    other = publisher.publish(champion.directory, params={}, epochs=[], metrics={})
+    run_id, kept = publisher.begin("swap", {}), publisher.kept(champion.version)
+    other = publisher.publish(run_id, champion.directory, kept, {})
+    publisher.end(run_id)
     return champion.version, other
 
 
