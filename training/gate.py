@@ -91,6 +91,8 @@ def judge(
         *_no_worse(rest, reigning, settings),
         _fast_enough(latency_ms, settings),
     ]
+    if settings.smoke:
+        reasons.append(Reason("smoke", False, "it shows that all of it runs, no more"))
     return Verdict(tuple(reasons))
 
 

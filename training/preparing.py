@@ -47,6 +47,7 @@ def prepared(
     features: FeatureSettings, settings: TrainingSettings, note: Note = print
 ) -> Iterator[Prepared]:
     """The history under Ray, split by time, with what is asked of contenders."""
+    settings = settings.as_meant()
     home = Home(features.home, features.tracking_url)
     vocabulary = load_vocabulary(features.vocabulary)
     if settings.max_length >= features.max_records:

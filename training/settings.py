@@ -12,7 +12,7 @@ GATED = ("ndcg_at_10", "hr_at_10", "mrr")
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
-SMOKE = {"width": 16, "blocks": 1, "max_length": 16, "epochs": 1, "examples": 200}
+SMOKE = {"width": 16, "heads": 2, "blocks": 1, "max_length": 16, "epochs": 1, "examples": 200}
 SMOKE_STEPS = 20
 
 
@@ -68,6 +68,10 @@ class TrainingSettings:
         if self.gate_metric not in GATED:
             known = ", ".join(GATED)
             raise TrainingError(f"gate-metric is {self.gate_metric}: must be one of {known}")
+
+    def as_meant(self) -> "TrainingSettings":
+        """A smoke run's settings, if it is one."""
+        return dataclasses.replace(self, **SMOKE) if self.smoke else self  # type: ignore[arg-type]
 
     @property
     def steps_an_epoch(self) -> int | None:

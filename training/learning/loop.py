@@ -110,7 +110,7 @@ def be_repeatable(device: torch.device) -> None:
 
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0] >> 1)
 
 
 # ---- One pass ----------------------------------------------------------------------------------
