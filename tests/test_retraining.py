@@ -1,0 +1,132 @@
+"""A retraining on more days, from the champion's weights: less to learn, new items appended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from features.artefact import load_items, read_contract
+from features.history.partitions import write_part
+from features.settings import FeatureSettings, Home
+from features.vocabulary import load_vocabulary
+from tests.artefacts import write_artefact
+from tests.interactions import START, interaction, table_of
+from tests.test_training import SETTINGS, fill
+from training.preparing import find_start, prepared
+from training.publishing import Publisher
+from training.running import Outcome, train
+from training.settings import TrainingSettings
+
+pytestmark = [  # Ray warns of what it does itself
+    pytest.mark.filterwarnings(r"ignore:`\w+` is deprecated:DeprecationWarning:ray"),
+]
+VOCABULARY = load_vocabulary()
+WARM = replace(SETTINGS, warm_start=True)
+
+
+@dataclass
+class Retraining:
+    """A full training, some days more, and a warm one."""
+
+    home: Home
+    publisher: Publisher
+    full: Outcome
+    warm: Outcome
+    positions: list[int]
+    epochs: list[int]
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def unseen() -> Iterator[object]:
+    yield lambda progress: None
+
+
+def add_days(home: Home) -> None:
+    """Another item is viewed by all on each of four days, after all that there was."""
+    acts = [
+        interaction(
+            number,
+            interaction_id=f"more-{number}",
+            customer_id=f"c{number % 40}",
+            item_id="brand-new" if number % 2 else "i3",
+            event_time=START + timedelta(days=26 + number / 40),
+        )
+        for number in range(160)
+    ]
+    write_part(home.history, table_of(acts), part="more")
+
+
+@pytest.fixture(scope="module")
+def retraining(tmp_path_factory: pytest.TempPathFactory) -> Retraining:
+    features = FeatureSettings(home=tmp_path_factory.mktemp("retraining"))
+    home = Home(features.home)
+    fill(home, 150)
+    outcomes, positions, epochs, notes = list[Outcome](), list[int](), list[int](), list[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # as __main__ does
+        for settings in (SETTINGS, WARM):
+            with prepared(features, settings, notes.append) as ready:
+                outcomes.append(train(ready, unseen, notes.append))  # type: ignore[arg-type]
+                positions.append(ready.plan.position_count)
+                epochs.append(ready.plan.settings.epochs)
+            add_days(home)
+    full, warm = outcomes
+    return Retraining(home, Publisher(home), full, warm, positions, epochs, notes)
+
+
+def test_it_begins_with_the_champion_and_says_so(retraining: Retraining) -> None:
+    assert retraining.full.crowned
+    lineage = read_contract(retraining.publisher.find("2").directory).lineage
+    assert (lineage["parent"], lineage["start"]) == ("1", "1")
+    assert retraining.publisher.tags("2")["lineage.start"] == "1"
+    assert retraining.notes == []
+
+
+def test_it_learns_less(retraining: Retraining) -> None:
+    assert retraining.epochs == [3, 1]
+    assert retraining.positions[1] < retraining.positions[0]
+
+
+def test_known_items_keep_their_places_and_new_ones_follow(retraining: Retraining) -> None:
+    first, second = (
+        load_items(retraining.publisher.find(each).directory).item_ids for each in "12"
+    )
+    assert second[: len(first)] == first
+    assert second[len(first) :] == ("brand-new",)
+
+
+def test_it_is_no_worse_than_the_baselines(retraining: Retraining) -> None:
+    ndcg = {each.name: each.ranking.ndcg for each in retraining.warm.standings}
+    assert ndcg["model 2"] > ndcg["popularity"]
+    assert retraining.warm.verdict is not None
+    assert "champion, model 1" in retraining.warm.verdict.reasons[0].text
+
+
+# ---- What is nothing to begin with -------------------------------------------------------------
+
+
+def begun(home: Home, settings: TrainingSettings) -> str:
+    """Why there is no warm start."""
+    notes: list[str] = []
+    assert find_start(home, VOCABULARY, settings, notes.append) is None
+    (note,) = notes
+    return note
+
+
+def test_without_a_champion_training_is_full(tmp_path: Path) -> None:
+    assert begun(Home(tmp_path), WARM).startswith("There is no champion to begin with")
+
+
+def test_a_champion_of_another_shape_is_nothing_to_begin_with(retraining: Retraining) -> None:
+    assert begun(retraining.home, replace(WARM, width=32)).endswith("its width is 16, not 32")
+
+
+def test_a_champion_that_kept_no_weights_is_nothing_to_begin_with(tmp_path: Path) -> None:
+    home, publisher = Home(tmp_path / "home"), Publisher(Home(tmp_path / "home"))
+    artefact = write_artefact(tmp_path / "artefact")
+    publisher.crown(publisher.publish(publisher.begin("run", {}), artefact, artefact, {}))
+    assert begun(home, WARM).endswith("its 'settings' is not known")
