@@ -1,0 +1,59 @@
+"""How fast exported models answer that might be ml-1m's champion: random ones of their shapes."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.found import K
+from benchmarks.report import Figure
+from features.artefact import OUTPUTS
+from features.vocabulary import load_vocabulary
+from training.data.steps import NO_STEPS, most_frequent
+from training.export.export import GRAPH, check_parity, open_graph, random_feeds, write_graph
+from training.export.ranker import Ranker
+from training.model.model import Model, ModelConfig
+
+SHAPES = ((64, 2, 2), (64, 3, 2), (128, 2, 4), (128, 3, 4))  # width, blocks, heads
+CATALOG = 3416
+GOAL_MS, GOAL_PARITY = 2.5, 1e-4
+RUNS = 200
+
+
+def latencies(length: int) -> Iterator[Figure]:
+    """One user, a whole history, one thread, ten items."""
+    with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
+        for width, blocks, heads in SHAPES:
+            ranker, path = _random_ranker(length, width, blocks, heads), Path(folder) / GRAPH
+            write_graph(ranker, path)
+            name = f"width {width}, {blocks} blocks, {length} tokens"
+            yield Figure(f"{name}: one answer, p50", _p50_ms(ranker, path), "ms", goal=GOAL_MS)
+            yield Figure(f"{name}: parity", check_parity(ranker, path), goal=GOAL_PARITY)
+
+
+def _random_ranker(length: int, width: int, blocks: int, heads: int) -> Ranker:
+    config = ModelConfig(
+        item_count=CATALOG,
+        type_count=len(load_vocabulary().predicted),
+        content_buckets=1,
+        max_length=length,
+        width=width,
+        heads=heads,
+        blocks=blocks,
+    )
+    content_VW = torch.zeros((CATALOG, 1), dtype=torch.int64)
+    return Ranker(Model(config, content_VW, most_frequent(NO_STEPS, CATALOG)))
+
+
+def _p50_ms(ranker: Ranker, path: Path) -> float:
+    session = open_graph(path, threads=1)
+    feeds = random_feeds(ranker, 1, ranker.model.config.max_length, K, np.random.default_rng(0))
+    times_s = []
+    for _ in range(RUNS):
+        began_s = time.perf_counter()
+        session.run(OUTPUTS, feeds)
+        times_s.append(time.perf_counter() - began_s)
+    return 1e3 * float(np.median(times_s))
