@@ -129,6 +129,13 @@ def test_the_champion_is_judged_again_as_it_was(run: Run) -> None:
     assert champion.metrics == pytest.approx(model.metrics)
 
 
+def test_the_report_shows_how_the_model_learnt_and_mlflow_keeps_it(run: Run) -> None:
+    page = run.trained.report
+    assert page.count("<svg") == 4  # ranks, learning, and two of calibration
+    assert "Learning: item" in page and "validation" in page
+    assert [each.read_text() for each in run.home.artefacts.rglob("report.html")] == [page]
+
+
 def test_the_artefact_tells_where_it_comes_from(run: Run) -> None:
     champion = Publisher(run.home).champion()
     assert champion is not None

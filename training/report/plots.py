@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from training.judging.calibration import Reliability
 from training.judging.judging import Standing
@@ -50,22 +50,27 @@ def ranks_plot(standings: Sequence[Standing]) -> str:
             shares = np.searchsorted(ordered, places, side="right") / len(ordered)
             axes.plot(places, shares, label=each.name, linewidth=1.3)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_ylim(0, None)
         _legend(axes, len(standings))
         return _svg(figure)
 
 
 def learning_plot(curves: Mapping[str, Mapping[int, float]]) -> str:
-    """Figures by epoch."""
+    """Losses by epoch, in training and validation, those of each head beside the others."""
+    heads = sorted({name.split("_", 1)[-1] for name in curves})
     with matplotlib.rc_context(STYLE):
-        figure, axes = _axes("Learning", "epoch", "loss")
-        for name, by_epoch in sorted(curves.items()):
-            epochs = sorted(by_epoch)
-            style = "--" if name.startswith("training") else "-"
-            values = [by_epoch[each] for each in epochs]
-            axes.plot(epochs, values, style, marker="o", markersize=3, label=name.replace("_", " "))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axes, len(curves))
+        figure = Figure(figsize=SIZE, layout="constrained")
+        for axes, head in zip(figure.subplots(1, len(heads), squeeze=False)[0], heads, strict=True):
+            axes.set_title(f"Learning: {head}", fontsize=10, loc="left")
+            axes.set_xlabel("epoch")
+            for name, by_epoch in sorted(curves.items()):
+                if name.split("_", 1)[-1] == head:
+                    epochs = sorted(by_epoch)
+                    values = [by_epoch[each] for each in epochs]
+                    axes.plot(epochs, values, marker="o", markersize=3, label=name.split("_")[0])
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            _legend(axes, 2)
         return _svg(figure)
 
 

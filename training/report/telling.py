@@ -9,7 +9,9 @@ from training.preparing import Prepared
 from training.report.page import Report, render
 
 FILE = "report.html"  # among the artifacts of a run
-LOSSES = ("training_", "validation_")
+LOSSES = tuple(
+    f"{part}_{head}" for part in ("training", "validation") for head in ("intent", "item")
+)
 
 
 def report_on(
@@ -21,7 +23,7 @@ def report_on(
     curves: Mapping[str, Mapping[int, float]] | None = None,
 ) -> str:
     """The page; the last standing is who is judged."""
-    losses = {name: curve for name, curve in (curves or {}).items() if name.startswith(LOSSES)}
+    losses = {name: curve for name, curve in (curves or {}).items() if name in LOSSES}
     report = Report(
         title=title,
         snapshot=run.snapshot,
