@@ -5,21 +5,17 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import psutil
 import pytest
 import ray.train
 import torch
-from ray.train.torch import TorchTrainer
 from torch import Tensor
 
 from features.settings import FeatureSettings, Home
 from tests.test_training import fill
-from training.learning.checkpoints import best_of, parameters_of
+from training.learning.checkpoints import best_of
 from training.learning.cluster import fit
-from training.learning.loop import enter, run_epochs
 from training.learning.progress import Progress, listening
 from training.preparing import Prepared, prepared
 from training.settings import TrainingSettings
@@ -31,7 +27,6 @@ SETTINGS = TrainingSettings(
     width=16, max_length=8, epochs=2, positions_a_step=64, learning_rate=0.01, examples=50,
     patience=0, checkpoint_steps=4, averaging=0.9,
 )  # fmt: skip
-SAMPLED = replace(SETTINGS, exact_items=6, sampled_items=4, averaging=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -105,36 +100,3 @@ def test_a_killed_run_goes_on_when_it_is_run_again(
     again = learnt(ready, tmp_path, heard=heard.append)
     assert heard[0].done > 0.1  # not from the start
     assert the_same(again, whole)
-
-
-# ---- Two workers --------------------------------------------------------------------------------
-
-
-def weights_of_all(config: dict[str, Any]) -> list[list[float]]:
-    """The weights with which each of the workers ends."""
-    room = enter(config)
-    with TemporaryDirectory() as folder:
-        model = run_epochs(room, Path(folder)).model
-    mine = torch.cat([each.flatten() for each in parameters_of(model).values()])
-    weights: list[list[float]] = room.seat.gathered(mine[None]).tolist()
-    return weights
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, SAMPLED], ids=["exact", "sampled"])
-def test_two_workers_end_with_the_same_weights(
-    ready: Prepared, tmp_path: Path, settings: TrainingSettings
-) -> None:
-    with listening("127.0.0.1", lambda progress: None) as address:
-        result = TorchTrainer(
-            weights_of_all,  # type: ignore[arg-type]
-            train_loop_config={
-                "plan": replace(ready.plan, settings=settings),
-                "progress": address,
-                "threads": 2,
-                "blocks": ready.dataset.get_internal_block_refs(),
-            },
-            scaling_config=ray.train.ScalingConfig(num_workers=2),
-            run_config=ray.train.RunConfig(storage_path=str(tmp_path)),
-        ).fit()
-    one, other = result.return_value
-    assert one == other

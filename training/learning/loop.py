@@ -89,7 +89,7 @@ def begin(plan: Plan, seat: Seat, folder: Path) -> tuple[nn.Module, Learning]:
     rows = Rows(model, settings.sampled_items) if large else None
     learner = ray.train.torch.prepare_model(
         Learner(model, bfloat16=in_bfloat16(settings.precision, seat.device)),
-        parallel_strategy_kwargs={"broadcast_buffers": False},  # none of them ever changes
+        parallel_strategy_kwargs={"forward_sync_buffers": False},  # none of them ever changes
     )
     average = Average(model, settings.averaging) if settings.averaging else None
     return learner, Learning(model, new_optimizer(model), rows, average, folder)
@@ -110,7 +110,9 @@ def be_repeatable(device: torch.device) -> None:
 
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers."""
-    return int(np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0] >> 1)
+    return int(
+        np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0] >> 1
+    )
 
 
 # ---- One pass ----------------------------------------------------------------------------------
