@@ -33,7 +33,7 @@ ONLY_IN = {
         "serving/model/bound_session.py",
         "training/export/export.py",
         "training/export/graph.py",
-        "training/judging/judging.py",
+        "training/judging/answering.py",
     },
     "onnxruntime": {
         "serving/model/bound_session.py",
