@@ -66,13 +66,14 @@ def measure(size: int, way: str) -> dict[str, float]:
     """Peak memory before and after some steps, and the CPU time of the fastest of them."""
     import torch
 
-    from training.learning.learner import Learner, move, new_optimizer
+    from training.learning.learner import Learner, move
+    from training.learning.optimizer import movers_of
     from training.learning.rows import Rows
 
     torch.manual_seed(1)
     model = _model(size)
     rows = Rows(model, DRAWS) if way == "sampled" else None
-    learner, optimizer = Learner(model), new_optimizer(model)
+    learner, movers = Learner(model), movers_of(model)
     before_mb, times_s = _peak_mb(), []
     for number in range(STEPS):
         tensors = _batch(size, number)
@@ -80,7 +81,7 @@ def measure(size: int, way: str) -> dict[str, float]:
         taken = rows.take(tensors[0], tensors[3], number) if rows else None
         (learner(*tensors, taken).sum() / (CUSTOMERS * LENGTH)).backward()
         moved = rows.gradient(taken, _alone()) if rows and taken else None
-        move(learner, optimizer, 0.001, rows, moved)
+        move(learner, movers, 0.001, rows, moved)
         times_s.append(time.process_time() - start)
     return {"peak_mb": _peak_mb(), "before_mb": before_mb, "step_s": min(times_s)}
 

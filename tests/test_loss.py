@@ -16,7 +16,8 @@ from tests.shop import CPU, batches_of
 from training.data.items import KnownItems
 from training.data.steps import NO_STEPS, most_frequent
 from training.data.windows import Batch
-from training.learning.learner import Learner, counts_of, move, new_optimizer, tensors_of
+from training.learning.learner import Learner, counts_of, move, tensors_of
+from training.learning.optimizer import movers_of
 from training.learning.plan import Plan, new_model
 from training.learning.rows import Rows
 from training.learning.seat import Seat
@@ -145,14 +146,14 @@ def test_rows_that_a_step_does_not_use_stay_as_they_are() -> None:
 def test_it_learns_from_samples_which_item_follows() -> None:
     learner = Learner(new_model(ring_plan()))
     rows = Rows(learner.model, 20)
-    optimizer = new_optimizer(learner.model)
+    movers = movers_of(learner.model)
     losses = [ring_loss(learner)]
     for epoch in range(6):
         for number, batch in enumerate(ring_batches(epoch)):
             tensors, count = tensors_of(batch, CPU), counts_of(batch).clamp(min=1)
             taken = rows.take(tensors[0], tensors[3], seed=1000 * epoch + number)
             (learner(*tensors, taken) / count).sum().backward()
-            move(learner, optimizer, 0.02, rows, rows.gradient(taken, ALONE))
+            move(learner, movers, 0.02, rows, rows.gradient(taken, ALONE))
         losses.append(ring_loss(learner))
     assert losses[0] == pytest.approx(log(RING), abs=0.3)
     assert losses[-1] < losses[0] - 1.5

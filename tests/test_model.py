@@ -20,10 +20,9 @@ from training.learning.learner import (
     Learner,
     counts_of,
     move,
-    new_optimizer,
-    rate_at,
     tensors_of,
 )
+from training.learning.optimizer import movers_of, rate_at
 from training.learning.plan import new_model
 from training.model.attention import look_back
 from training.model.loss import Answers, losses
@@ -141,12 +140,12 @@ def test_it_learns_which_item_follows(counted: bool) -> None:
     histories = shoppers(150)
     followers = plan().followers if counted else most_frequent(NO_STEPS, 6)
     learner = Learner(new_model(replace(plan(), followers=followers)))
-    optimizer = new_optimizer(learner.model)
+    movers = movers_of(learner.model)
     for epoch in range(8):
         for batch in shop_batches(histories, epoch):
             mean = learner(*tensors_of(batch, torch.device("cpu"))) / counts_of(batch).clamp(min=1)
             mean.sum().backward()
-            move(learner, optimizer, 0.008)
+            move(learner, movers, 0.008)
     follows = [packed(on_day(0, n), on_day(2, (n + 1) % 6)) for n in range(6)]
     _, item_BK, _ = ranked(learner.model.eval(), follows)
     assert item_BK[:, 0].tolist() == [(n + 2) % 6 for n in range(6)]

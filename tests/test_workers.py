@@ -10,8 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.sequences import plan, shoppers
 from tests.shop import CPU, shop_batches
 from training.learning.checkpoints import parameters_of
-from training.learning.learner import Learner, move, new_optimizer, tensors_of
+from training.learning.learner import Learner, move, tensors_of
 from training.learning.loop import be_repeatable, in_step
+from training.learning.optimizer import movers_of
 from training.learning.plan import new_model
 from training.learning.rows import Rows
 from training.learning.seat import Seat
@@ -26,13 +27,13 @@ def work(rank: int, folder: Path, sampled: bool) -> None:
     seat, model = Seat(rank, 2, CPU), new_model(plan())
     rows = Rows(model, 3) if sampled else None
     learner = DistributedDataParallel(Learner(model), forward_sync_buffers=False)
-    optimizer = new_optimizer(model)
+    movers = movers_of(model)
     batches = shop_batches(shoppers(20 + 40 * rank, seed=rank))
     for number, (batch, count) in enumerate(in_step(iter(batches), seat)):
         tensors = tensors_of(batch, CPU)
         taken = rows.take(tensors[0], tensors[3], seed=number) if rows else None
         ((learner(*tensors, taken) / count.clamp(min=1)).sum() * 2).backward()
-        move(learner, optimizer, 0.01, rows, rows.gradient(taken, seat) if rows and taken else None)
+        move(learner, movers, 0.01, rows, rows.gradient(taken, seat) if rows and taken else None)
     weights = torch.cat([each.flatten() for each in parameters_of(model).values()])
     torch.save((len(batches), seat.gathered(weights[None])), folder / f"{rank}.pt")
     distributed.destroy_process_group()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from training.learning.averaging import Average
+from training.learning.optimizer import Movers
 from training.learning.rows import Rows
 from training.learning.seat import Seat
 from training.model.model import Model
@@ -49,7 +50,7 @@ class Learning:
     """All that moves while a worker learns."""
 
     model: Model
-    optimizer: torch.optim.Optimizer
+    movers: Movers
     rows: Rows | None  # of a large catalog
     average: Average | None
     folder: Path  # where the best parameters so far lie, if this worker keeps them
@@ -93,7 +94,7 @@ def save(learning: Learning, seat: Seat, metrics: dict[str, float]) -> None:
 def _content(learning: Learning) -> dict[str, Any]:
     return {
         "parameters": parameters_of(learning.model),
-        "optimizer": learning.optimizer.state_dict(),
+        "movers": learning.movers.state_dict(),
         "rows": learning.rows.state if learning.rows else {},
         "average": learning.average.state() if learning.average else {},
         "state": asdict(learning.state),
@@ -117,7 +118,7 @@ def restore(learning: Learning, seat: Seat) -> None:
         if (Path(folder) / BEST).exists():
             shutil.copyfile(Path(folder) / BEST, learning.folder / BEST)
     put_parameters(learning.model, content["parameters"])
-    learning.optimizer.load_state_dict(content["optimizer"])
+    learning.movers.load_state_dict(content["movers"])
     if learning.rows:
         for name, each in learning.rows.state.items():
             each.copy_(content["rows"][name])

@@ -1,6 +1,4 @@
-"""One step of learning: losses of a batch, gradients, optimizer, schedule."""
-
-from math import cos, pi
+"""One step of learning: losses of a batch, and the gradients that move the parameters."""
 
 import numpy as np
 import torch
@@ -13,17 +11,13 @@ from features.encoding import (
 )
 from training.data.questions import NONE
 from training.data.windows import Batch
+from training.learning.optimizer import FASTER, WEIGHT_DECAY, Movers
 from training.learning.rows import Rows, Taken
 from training.model.loss import Answers, losses
 from training.model.model import Model
 
-WEIGHT_DECAY = 0.01
-BETAS = (0.9, 0.98)
 MAX_NORM = 1.0
 TINY = 1e-6
-WARM_UP = 0.05  # share of the run
-LOWEST_RATE = 0.02  # share of the highest
-FASTER = 5.0  # biases by distance, age and item have far to go from 0
 
 
 class Learner(nn.Module):
@@ -73,34 +67,9 @@ def counts_of(batch: Batch) -> Tensor:
     return torch.tensor([known.sum(), (known & (batch.row_BL >= FIRST_ITEM_ROW)).sum()]).float()
 
 
-def new_optimizer(model: Model) -> torch.optim.Optimizer:
-    """AdamW; each group knows its `speed`, a factor on the learning rate."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:  # rows.Rows moves it
-            continue
-        fast = name.startswith(("nearness.", "distances.")) or name.endswith("bias_V")
-        decay = 0.0 if fast or parameter.ndim == 1 else WEIGHT_DECAY
-        groups.setdefault((FASTER if fast else 1.0, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": params, "speed": speed, "weight_decay": decay}
-            for (speed, decay), params in groups.items()
-        ],
-        betas=BETAS,
-        fused=True,
-    )
-
-
-def rate_at(done: float) -> float:
-    """Warms up, then falls as a cosine: a share of the highest; `done` is the share of the run."""
-    done = min(done, 1.0)
-    return min(done / WARM_UP, 1.0) * (LOWEST_RATE + (1 - LOWEST_RATE) * (1 + cos(pi * done)) / 2)
-
-
 def move(
     learner: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    movers: Movers,
     rate: float,
     rows: Rows | None = None,
     moved: tuple[Tensor, Tensor] | None = None,
@@ -113,9 +82,6 @@ def move(
     row_grads = [moved[1]] if moved else []
     scale = (MAX_NORM / (nn.utils.get_total_norm(grads + row_grads) + TINY)).clamp(max=1.0)
     torch._foreach_mul_(grads, scale)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["speed"]
-    optimizer.step()
-    optimizer.zero_grad()
+    movers.step(rate)
     if rows and moved:
         rows.move(moved[0], moved[1] * scale, rate=rate, faster=FASTER, decay=WEIGHT_DECAY)

@@ -22,10 +22,9 @@ from training.learning.learner import (
     Learner,
     counts_of,
     move,
-    new_optimizer,
-    rate_at,
     tensors_of,
 )
+from training.learning.optimizer import movers_of, rate_at
 from training.learning.plan import Plan, new_model
 from training.learning.progress import Progress, Teller
 from training.learning.rows import Rows, Taken
@@ -92,7 +91,7 @@ def begin(plan: Plan, seat: Seat, folder: Path) -> tuple[nn.Module, Learning]:
         parallel_strategy_kwargs={"forward_sync_buffers": False},  # none of them ever changes
     )
     average = Average(model, settings.averaging) if settings.averaging else None
-    return learner, Learning(model, new_optimizer(model), rows, average, folder)
+    return learner, Learning(model, movers_of(model), rows, average, folder)
 
 
 def in_bfloat16(precision: str, device: torch.device) -> bool:
@@ -149,7 +148,7 @@ def learn_batch(
     (mean.sum() * seat.workers).backward()  # gradients are averaged over workers
     moved = learning.rows.gradient(taken, seat) if learning.rows and taken else None
     rate = settings.learning_rate * rate_at(done_of(room.plan, state))
-    move(learner, learning.optimizer, rate, learning.rows, moved)
+    move(learner, learning.movers, rate, learning.rows, moved)
     if learning.average:
         learning.average.follow()
     state.sums = [a + b for a, b in zip(state.sums, losses.tolist(), strict=True)]
