@@ -66,6 +66,13 @@ def ablated(
     return records_of(head, tail).tobytes()
 
 
+def is_idle(ablation: Ablation, histories: list[bytes]) -> bool:
+    """Whether what it zeroes is the same in all records, and so says nothing."""
+    head, tail = words(np.frombuffer(b"".join(histories), RECORD))
+    zeroed = np.unique(head & np.uint64(ablation.head)), np.unique(tail & np.uint64(ablation.tail))
+    return bool(ablation.head or ablation.tail) and all(len(each) == 1 for each in zeroed)
+
+
 def ablated_examples(examples: Examples, ablation: Ablation, vocabulary: Vocabulary) -> Examples:
     """The same questions after histories without it."""
     histories = tuple(

@@ -33,6 +33,7 @@ from benchmarks.ablated import (
     Ablation,
     ablated,
     ablated_examples,
+    is_idle,
 )
 from benchmarks.composed import run_program
 from benchmarks.fitting import fitted
@@ -89,13 +90,12 @@ def _outcomes(
     name: str, newest: Newest, settings: Sequence[TrainingSettings]
 ) -> Iterator[tuple[Ablation, Outcome]]:
     """Of each ablation that leaves something out, and something over."""
-    whole = None
+    whole = newest.history["records"].to_pylist()
     for each in ABLATIONS:
         history = _without(each, newest)
-        if history == whole or not any(history):
+        if is_idle(each, whole) or not any(history):
             print(f"{name}, {each.name}: nothing to leave out, or nothing left", flush=True)
             continue
-        whole = whole or history
         print(f"{name}, {each.name} ...", flush=True)
         outcomes = [_outcome(each, history, newest, some) for some in settings]
         fields = ([getattr(one, field) for one in outcomes] for field in Outcome.__slots__)
