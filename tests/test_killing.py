@@ -38,7 +38,7 @@ class Story:
     first_epochs: list[int] = field(default_factory=list)  # that each run told of
     printed: list[str] = field(default_factory=list)
     checkpoints: list[bool] = field(default_factory=list)  # whether some are kept
-    left: list[int] = field(default_factory=list)  # processes of the killed driver
+    left: list[str] = field(default_factory=list)  # processes of the killed driver
 
 
 @contextmanager
@@ -98,9 +98,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         with training(story.home) as process:
             first, printed = reach(process, 40)
             began = psutil.Process(process.pid).children(recursive=True)
+            names = {each.pid: " ".join(each.cmdline()[:4]) for each in began}
             process.send_signal(signal.SIGKILL)
-        _, alive = psutil.wait_procs(began, timeout=60)
-        story.left = [each.pid for each in alive]
+        _, alive = psutil.wait_procs(began, timeout=180)
+        story.left = [names[each.pid] for each in alive]
         note(story, first, printed)
         with training(story.home) as process:
             first, printed = reach(process, 70)

@@ -46,14 +46,14 @@ def unseen() -> Iterator[object]:
 
 
 def add_days(home: Home) -> None:
-    """Another item is viewed by all on each of four days, after all that there was."""
+    """Another item is viewed as well, on the last ten days."""
     acts = [
         interaction(
             number,
             interaction_id=f"more-{number}",
             customer_id=f"c{number % 40}",
             item_id="brand-new" if number % 2 else "i3",
-            event_time=START + timedelta(days=26 + number / 40),
+            event_time=START + timedelta(days=16 + number / 16),
         )
         for number in range(160)
     ]
