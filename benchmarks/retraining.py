@@ -40,8 +40,14 @@ class Cost:
     """What a training took."""
 
     positions: float = 0.0  # learnt from, those of several epochs counted as often
-    learning_s: float = 0.0  # CPU time of the processes that learn
+    begun_s: float = 0.0  # CPU time of the processes that learn, at their first step
+    ended_s: float = 0.0  # and after the last epoch
     version: str = ""
+
+    @property
+    def learning_s(self) -> float:
+        """CPU time of learning; to start Python and Torch takes the same however much is learnt."""
+        return self.ended_s - self.begun_s
 
 
 @click.command()
@@ -85,10 +91,11 @@ def _train(home: Home, settings: TrainingSettings) -> Cost:
     cost = Cost()
 
     def note(progress: Progress) -> None:
-        """As an epoch ends."""
+        """As learning begins, and as each epoch ends."""
+        cost.begun_s = cost.begun_s or _cpu_s()
         if progress.metrics:
             cost.positions = max(cost.positions, progress.done)
-            cost.learning_s = _cpu_s()
+            cost.ended_s = _cpu_s()
 
     @contextmanager
     def showing() -> Iterator[object]:
