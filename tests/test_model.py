@@ -24,7 +24,7 @@ from training.learning.learner import (
 )
 from training.learning.optimizer import movers_of, rate_at
 from training.learning.plan import new_model
-from training.model.attention import look_back
+from training.model.attention import ages
 from training.model.loss import Answers, losses
 from training.model.model import Model
 
@@ -115,10 +115,9 @@ def test_ages_are_those_of_the_gaps() -> None:
     tokens_BLF, context_BC = encode(
         [packed(on_day(0, 1), on_day(1, 2))], [1], np.array([0]), items=ITEMS, max_length=6
     )
-    lookback = look_back(torch.from_numpy(tokens_BLF), torch.from_numpy(context_BC[:, 1:]))
+    age_BQL = ages(torch.from_numpy(tokens_BLF), torch.from_numpy(context_BC[:, 1:]))
     # A day is 86,400 s, in bucket 33; the elapsed time is none, so the newest is of age 0.
-    assert lookback.age_BQL[0, 0].tolist() == [33, 1]
-    assert lookback.distance_QL.tolist() == [[1, 0]]
+    assert age_BQL[0, 0].tolist() == [33, 1]
 
 
 def test_a_worker_without_a_batch_learns_nothing() -> None:

@@ -36,13 +36,13 @@ def test_an_unknown_item_has_a_negative_index() -> None:
     assert item_indices(hashes, ITEMS)[0] == 2
 
 
-def test_the_most_frequent_followers_come_first_with_their_shares() -> None:
+def test_the_most_frequent_followers_are_kept_in_the_order_of_their_rows() -> None:
     followers = most_frequent(STEPS, 6, most=2)
     # The prior is 2 steps: 4 steps from item 0 make 6, 1 step from item 1 makes 3.
     assert followers.row_RF[FIRST].tolist() == [FIRST + 1, FIRST + 2]
     assert followers.share_RF[FIRST].tolist() == np.float32([3 / 6, 1 / 6]).tolist()
-    assert followers.row_RF[FIRST + 1].tolist() == [FIRST, 0]
-    assert followers.share_RF[FIRST + 1].tolist() == np.float32([1 / 3, 0]).tolist()
+    assert followers.row_RF[FIRST + 1].tolist() == [0, FIRST]
+    assert followers.share_RF[FIRST + 1].tolist() == np.float32([0, 1 / 3]).tolist()
     step_shares = followers.step_R[[FIRST, FIRST + 1, 0]]
     assert step_shares.tolist() == np.float32([1 / 6, 1 / 3, 0]).tolist()
     assert not followers.row_RF[[*range(FIRST), FIRST + 5]].any()

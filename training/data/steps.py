@@ -30,7 +30,7 @@ class Steps:
 class Followers:
     """The items that followed each item most often, with their share of all that followed it."""
 
-    row_RF: np.ndarray  # token rows; 0 for none
+    row_RF: np.ndarray  # token rows, ascending, so that each is soon found; 0 for none
     share_RF: np.ndarray
     step_R: np.ndarray  # the share that a single step makes
 
@@ -69,5 +69,7 @@ def most_frequent(steps: Steps, item_count: int, *, most: int = MOST_FOLLOWERS) 
     share_RF = np.zeros(row_RF.shape, np.float32)
     row_RF[at] = end[kept] + FIRST_ITEM_ROW
     share_RF[at] = (count / total_V[start])[kept]
+    order_RF = np.argsort(row_RF, axis=1)
+    row_RF, share_RF = (np.take_along_axis(each, order_RF, 1) for each in (row_RF, share_RF))
     step_V = (1 / total_V).astype(np.float32)
     return Followers(row_RF, share_RF, np.pad(step_V, (FIRST_ITEM_ROW, 0)))

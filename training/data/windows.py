@@ -40,7 +40,8 @@ class Windows:
 def windows_of(sequences: Sequences, questions: Questions, max_length: int) -> Windows:
     """Windows over all positions with an answer; each is learnt once.
 
-    One learnt from reads at least half of what it would be given in serving.
+    One learnt from reads at least a quarter of what it would be given in serving: the more the
+    windows overlap, the more is read in vain.
     """
     known_P = questions.type_P != NONE
     firsts = sequences.starts + np.arange(len(sequences.ends))
@@ -56,7 +57,7 @@ def windows_of(sequences: Sequences, questions: Questions, max_length: int) -> W
 
 def _cut(first: int, learn: int, end: int, max_length: int) -> np.ndarray:
     """Windows as rows start, learn, end."""
-    step = max(max_length // 2, 1)
+    step = max(max_length * 3 // 4, 1)
     whole = max(first + max_length, learn + step)
     learns = np.array([learn, *range(whole, end, step)])
     ends = np.append(learns[1:], end)

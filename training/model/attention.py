@@ -5,6 +5,7 @@ B customers  L tokens  Q asked positions, the last of L  D width  H heads  E wid
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,22 +20,30 @@ class Lookback:
     """What each asked position sees of the tokens up to it."""
 
     distance_QL: Tensor  # how many tokens ago; 0 for those to come, which are not seen
-    age_BQL: Tensor  # how long ago, in buckets of encoding.gap_bucket
     seen_BQL: Tensor  # neither to come nor padding; a position always sees itself
     named_BQL: Tensor  # seen, and about a known item
 
 
-def look_back(tokens_BLF: Tensor, elapsed_BQ: Tensor) -> Lookback:
-    """The view from the last Q positions, so long (a bucket) after their own token."""
-    L, Q = tokens_BLF.shape[1], elapsed_BQ.shape[1]
+def look_back(tokens_BLF: Tensor, Q: int) -> Lookback:
+    """The view from the last Q positions."""
+    L = tokens_BLF.shape[1]
     at_L = torch.arange(L, device=tokens_BLF.device)
     distance_QL = at_L[L - Q :, None] - at_L
     held_B1L = tokens_BLF[:, None, :, TYPE] > 0
     seen_BQL = (distance_QL >= 0) & held_B1L | (distance_QL == 0)
-    time_BL = seconds_of(tokens_BLF[..., GAP]).cumsum(1)
-    age_BQL = time_BL[:, L - Q :, None] - time_BL[:, None] + seconds_of(elapsed_BQ)[..., None]
     named_BQL = seen_BQL & (tokens_BLF[:, None, :, ITEM] >= FIRST_ITEM_ROW)
-    return Lookback(distance_QL.clamp(min=0), age_bucket(age_BQL), seen_BQL, named_BQL)
+    return Lookback(distance_QL.clamp(min=0), seen_BQL, named_BQL)
+
+
+def ages(tokens_BLF: Tensor, elapsed_BQ: Tensor) -> Tensor:
+    """How long ago each token was (B, Q, L), in buckets of encoding.gap_bucket.
+
+    It is seen from the last Q positions, so long (a bucket) after their own token.
+    """
+    asked = tokens_BLF.shape[1] - elapsed_BQ.shape[1]
+    time_BL = seconds_of(tokens_BLF[..., GAP]).cumsum(1)
+    now_BQ = time_BL[:, asked:] + seconds_of(elapsed_BQ)
+    return age_bucket(now_BQ[..., None] - time_BL[:, None])
 
 
 def seconds_of(gap_bucket: Tensor) -> Tensor:
@@ -48,9 +57,33 @@ def seconds_of(gap_bucket: Tensor) -> Tensor:
 
 
 def age_bucket(seconds: Tensor) -> Tensor:
-    """encoding.gap_bucket, on tensors."""
-    bucket = 1 + torch.floor(GAPS_PER_DOUBLING * torch.log2(1 + seconds.clamp(min=0)))
-    return bucket.clamp(max=MAX_GAP).int()
+    """encoding.gap_bucket, on tensors; in one copy, as there are many of them."""
+    octave = seconds.clamp(min=0).add_(1).log2_()
+    return octave.mul_(GAPS_PER_DOUBLING).floor_().add_(1).clamp_(max=MAX_GAP).int()
+
+
+def by_bucket(table_GX: Tensor, bucket: Tensor) -> Tensor:
+    """What a table says of each of these buckets, in so many (X) tensors of their shape.
+
+    For few columns and many places its gradient takes a fraction of what an embedding's takes.
+    """
+    looked_up: Tensor = _ByBucket.apply(table_GX, bucket)
+    return looked_up
+
+
+class _ByBucket(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table_GX: Tensor, bucket: Tensor) -> Tensor:
+        ctx.save_for_backward(bucket)
+        ctx.buckets = len(table_GX)
+        return table_GX.T[:, bucket]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (bucket,) = ctx.saved_tensors
+        every = bucket.flatten()
+        sums = [torch.bincount(every, each.flatten(), ctx.buckets) for each in grads[0]]
+        return torch.stack(sums, 1).to(grads[0].dtype), None
 
 
 class Attention(nn.Module):

@@ -104,9 +104,8 @@ def naming_shares(
     at_N, asked_N = named_BQ.nonzero().T
     row_NL = row_BL[at_N]
     right_NL = (row_NL == row_N[:, None]).float()
-    follower_NLS, share_BLS = model.follower_RS[row_BL][at_N], model.share_RS[row_BL]
-    next_NL = (share_BLS[at_N] * (follower_NLS == row_N[:, None, None])).sum(-1)
-    whole_NL = share_BLS.sum(-1)[at_N]
+    next_NL = model.share_of(row_NL, row_N[:, None])
+    whole_NL = model.share_RS[row_BL].sum(-1)[at_N]
     if model.training:
         last_N1 = _last_item(row_BL, named_BQ.shape[1])[at_N, asked_N][:, None]
         step_NL = (model.step_R[row_NL] * (row_NL == last_N1)).minimum(next_NL)

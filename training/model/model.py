@@ -34,7 +34,7 @@ from features.encoding import (
     MAX_GAP,
 )
 from training.data.steps import Followers
-from training.model.attention import NEVER, Block, Lookback, look_back
+from training.model.attention import NEVER, Block, ages, by_bucket, look_back
 
 WAYS = 2
 MAX_NAMING = 20.0  # a log weight; keeps sums of exponentials finite in float32
@@ -93,9 +93,9 @@ class Nearness(nn.Module):
         self.by_distance = nn.Embedding(max_length, width)
         self.by_age = nn.Embedding(MAX_GAP + 1, width)
 
-    def forward(self, lookback: Lookback) -> Tensor:
-        near_BQLX = self.by_distance(lookback.distance_QL) + self.by_age(lookback.age_BQL)
-        return near_BQLX.movedim(-1, 0)
+    def forward(self, distance_QL: Tensor, age_BQL: Tensor) -> Tensor:
+        near_XQL = self.by_distance(distance_QL).movedim(-1, 0)
+        return near_XQL[:, None] + by_bucket(self.by_age.weight, age_BQL)
 
 
 class Model(nn.Module):
@@ -141,23 +141,37 @@ class Model(nn.Module):
             x_BLD = x_BLD + table(tokens_BLF[..., field])
         x_BLD = self.dropout(x_BLD)
         # 2. Tokens read what came before them.
-        lookback = look_back(tokens_BLF, context_BQC[..., CONTEXT_GAP])
         x_BLD = self._read(x_BLD, tokens_BLF)
         # 3. The asked positions, told where and when they are asked, read the tokens.
         asked_BQD = x_BLD[:, x_BLD.shape[1] - context_BQC.shape[1] :]
         asked_BQD = asked_BQD + self.channel(context_BQC[..., CONTEXT_CHANNEL])
         asked_BQD = asked_BQD + self.elapsed(context_BQC[..., CONTEXT_GAP])
-        bias_HBQL, near_XBQL = self.nearness(lookback).split([self.config.heads, WAYS])
+        lookback = look_back(tokens_BLF, context_BQC.shape[1])
+        age_BQL = ages(tokens_BLF, context_BQC[..., CONTEXT_GAP])
+        near_YBQL = self.nearness(lookback.distance_QL, age_BQL)
+        bias_HBQL, near_XBQL = near_YBQL.split([self.config.heads, WAYS])
         state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, bias_HBQL, lookback.seen_BQL))
         key_XBLD = _by_way(self.naming_key(x_BLD))
         return Asked(state_BQD, key_XBLD, near_XBQL, lookback.named_BQL)
 
     def _read(self, x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
-        lookback = look_back(tokens_BLF, torch.zeros_like(tokens_BLF[..., 0]))
+        lookback = look_back(tokens_BLF, tokens_BLF.shape[1])
         for block, distance in zip(self.blocks[:-1], self.distances, strict=True):
             bias_HBQL = distance(lookback.distance_QL).movedim(-1, 0)[:, None]
             x_BLD = block(x_BLD, x_BLD, bias_HBQL, lookback.seen_BQL)
         return x_BLD
+
+    def share_of(self, row: Tensor, follower: Tensor) -> Tensor:
+        """The share that an item has of what followed the item of another row, elementwise."""
+        S = self.follower_RS.shape[1]
+        followers, first = self.follower_RS.flatten(), row * S
+        step, place = 1 << max(S - 1, 0).bit_length(), first
+        while step := step // 2:  # to the last one that is not beyond
+            further = place + step
+            ahead = followers[further.clamp(max=len(followers) - 1)] <= follower
+            place = torch.where((further < first + S) & ahead, further, place)
+        found = followers[place] == follower
+        return self.share_RS.flatten()[place] * found
 
     def naming_logit(self, asked: Asked, type_BQY: Tensor) -> Tensor:
         """The log weight (X, B, Q, L) with which each token names items; else NEVER.
