@@ -70,6 +70,6 @@ def most_frequent(steps: Steps, item_count: int, *, most: int = MOST_FOLLOWERS) 
     row_RF[at] = end[kept] + FIRST_ITEM_ROW
     share_RF[at] = (count / total_V[start])[kept]
     order_RF = np.argsort(row_RF, axis=1)
-    row_RF, share_RF = (np.take_along_axis(each, order_RF, 1) for each in (row_RF, share_RF))
+    ordered = [np.take_along_axis(each, order_RF, 1) for each in (row_RF, share_RF)]
     step_V = (1 / total_V).astype(np.float32)
-    return Followers(row_RF, share_RF, np.pad(step_V, (FIRST_ITEM_ROW, 0)))
+    return Followers(*ordered, np.pad(step_V, (FIRST_ITEM_ROW, 0)))
