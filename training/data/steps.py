@@ -72,4 +72,4 @@ def most_frequent(steps: Steps, item_count: int, *, most: int = MOST_FOLLOWERS) 
     order_RF = np.argsort(row_RF, axis=1)
     ordered = [np.take_along_axis(each, order_RF, 1) for each in (row_RF, share_RF)]
     step_V = (1 / total_V).astype(np.float32)
-    return Followers(*ordered, np.pad(step_V, (FIRST_ITEM_ROW, 0)))
+    return Followers(ordered[0], ordered[1], np.pad(step_V, (FIRST_ITEM_ROW, 0)))
