@@ -36,6 +36,8 @@ def work(rank: int, folder: Path, sampled: bool) -> None:
         move(learner, movers, 0.01, rows, rows.gradient(taken, seat) if rows and taken else None)
     weights = torch.cat([each.flatten() for each in parameters_of(model).values()])
     torch.save((len(batches), seat.gathered(weights[None])), folder / f"{rank}.pt")
+    del learner  # before the group, whose threads may wait for this one while it waits for them
+    distributed.barrier()
     distributed.destroy_process_group()
 
 
