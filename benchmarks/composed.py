@@ -19,7 +19,7 @@ from training.publishing import Publisher
 STOP_S = 20.0
 ADDRESS = re.compile(r"(?:SERVING|NO MODEL yet) on (\S+):")
 
-BASELINES = ("popularity", "recency", "markov")
+BASELINES = ("popularity", "recency", "markov", "vmis-knn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The demo's figures: what a decision takes, and how well the model ranks beside three baselines.
+"""The demo's figures: what a decision takes, and how well the model ranks beside four baselines.
 
 make bench NAME=demo                                  # on simulated interactions
 make bench NAME=demo ARGS="--data ../shared/data"     # also on tmall and online-retail, whole

@@ -85,7 +85,7 @@ def _fill(data: Path | None) -> str:
 def _train() -> str:
     run_program("training", "train", "--home", HOME.path)
     found = judged(HOME)
-    others = f"best of three baselines, {found.baseline}, {found.best:.3f}"
+    others = f"best of four baselines, {found.baseline}, {found.best:.3f}"
     return f"next item: NDCG@10 {found.ndcg:.3f}; {others}"
 
 
