@@ -15,6 +15,7 @@ E masks   T predicted types   K asked   D1 = D + 1
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,6 +114,11 @@ def load_popularity(directory: Path) -> dict[str, list[int]]:
     """Item indices by channel, most popular first; "" holds all channels together."""
     popularity: dict[str, list[int]] = json.loads((directory / "popularity.json").read_text())
     return popularity
+
+
+def tolerance_of(golden: Mapping[str, np.ndarray]) -> float:
+    """How near the outputs in golden.npz must be met; that of float32 where it does not say."""
+    return float(golden.get("tolerance", GOLDEN_TOLERANCES[FLOAT32]))
 
 
 def no_fresh(columns: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from training.export.companions import seal, write_companions
 from training.export.export import GRAPH, write_graph
 from training.export.ranker import Ranker
 from training.judging.baselines import Counts, count
-from training.judging.examples import draw
+from training.judging.examples import Examples, draw
 from training.judging.judging import Contest
 from training.judging.slices import slices_of
 from training.learning.plan import new_model
@@ -59,11 +59,13 @@ def contest_of_shop(counts: Counts) -> Contest:
     )
 
 
-def write_artefact(directory: Path, counts: Counts, contest: Contest) -> Path:
+def write_artefact(
+    directory: Path, counts: Counts, examples: Examples, ranker: Ranker | None = None
+) -> Path:
     """A whole artefact of an untrained model."""
-    ranker = Ranker(trembling(new_model(plan())))
+    ranker = ranker or Ranker(trembling(new_model(plan())))
     write_graph(ranker, directory / GRAPH)
-    write_companions(directory, ranker, counts, contest.moments, VOCABULARY, plan().known)
+    write_companions(directory, ranker, counts, examples, VOCABULARY, plan().known)
     contract = Contract(
         schema_version=SCHEMA_VERSION,
         vocabulary_digest=VOCABULARY.digest,

@@ -12,20 +12,18 @@ from features.artefact import (
     INPUTS,
     OUTPUTS,
     ArtefactError,
-    Contract,
     load_items,
     load_popularity,
     no_fresh,
     verify,
 )
-from features.encoding import SCHEMA_VERSION
 from serving.model.scorer import Scorer
+from tests.contests import write_artefact
 from tests.sequences import ITEMS, VOCABULARY, on_day, packed, plan, sequences, shoppers
 from tests.test_model import trembling
 from training.data.questions import Asking, Questions, ask, type_index
 from training.data.sequences import Sequences
 from training.export import reading
-from training.export.companions import seal, write_companions
 from training.export.export import (
     GRAPH,
     ExportError,
@@ -66,22 +64,9 @@ def several() -> Sequences:
 def artefact(tmp_path_factory: pytest.TempPathFactory, ranker: Ranker, several: Sequences) -> Path:
     """A whole artefact of an untrained model."""
     directory = tmp_path_factory.mktemp("artefact")
-    write_graph(ranker, directory / GRAPH)
     counts: Counts = count([several], asking, ITEMS, T)
     examples: Examples = draw([several], asking, size=50, max_records=100, seed=0)[0]
-    write_companions(directory, ranker, counts, examples, VOCABULARY, plan().known)
-    contract = Contract(
-        schema_version=SCHEMA_VERSION,
-        vocabulary_digest=VOCABULARY.digest,
-        predicted_types=VOCABULARY.predicted,
-        max_length=6,
-        horizon_days=7.0,
-        item_count=V,
-        metrics={},
-        lineage={},
-    )
-    seal(directory, contract)
-    return directory
+    return write_artefact(directory, counts, examples, ranker)
 
 
 def test_the_graph_gives_what_the_model_gives_at_all_corners(

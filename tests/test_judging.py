@@ -35,7 +35,7 @@ def contest(counts: Counts) -> Contest:
 
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory: pytest.TempPathFactory, counts: Counts, contest: Contest) -> Path:
-    return write_artefact(tmp_path_factory.mktemp("artefact"), counts, contest)
+    return write_artefact(tmp_path_factory.mktemp("artefact"), counts, contest.moments)
 
 
 def served_ranks(artefact: Path, contest: Contest, hidden: str = "") -> np.ndarray:

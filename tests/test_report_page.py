@@ -36,7 +36,7 @@ SNAPSHOT = Snapshot(
 def told(tmp_path_factory: pytest.TempPathFactory) -> Report:
     counts = counts_of_shop()
     contest = contest_of_shop(counts)
-    directory = write_artefact(tmp_path_factory.mktemp("artefact"), counts, contest)
+    directory = write_artefact(tmp_path_factory.mktemp("artefact"), counts, contest.moments)
     model = judge_artefact("model <1>", directory, VOCABULARY, contest)
     return Report(
         title="Model <1>",

@@ -10,7 +10,7 @@ import pytest
 from interplay.v1.model_service_pb2 import GetModelRequest, ListModelsRequest
 from interplay.v1.personalization_service_pb2 import DecideInteractionRequest
 
-from features.artefact import ArtefactError, write_manifest
+from features.artefact import INPUTS, OUTPUTS, ArtefactError, write_manifest
 from features.encoding import ItemIndex
 from features.item import Item
 from features.settings import Home
@@ -156,3 +156,15 @@ def test_a_new_champion_serves_without_restart_and_a_broken_one_never(tmp_path: 
                 running.models.GetModel(GetModelRequest(version=version))
             assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
             assert version in unknown.value.details()
+
+
+def test_golden_outputs_that_do_not_say_how_near_are_met_as_float32(tmp_path: Path) -> None:
+    directory = write_artefact(tmp_path / "artefact")
+    with np.load(directory / "golden.npz") as golden:
+        values = {name: golden[name] for name in (*INPUTS, *OUTPUTS)}
+    np.savez(directory / "golden.npz", **values)  # type: ignore[arg-type]
+    write_manifest(directory)
+    assert Scorer(directory, load_vocabulary(), threads=1).provider == "CPUExecutionProvider"
+    change_golden(directory, intent_BU=lambda intent_BU: intent_BU + 2e-4)
+    with pytest.raises(ArtefactError, match=r"the tolerance is 0\.0001"):
+        Scorer(directory, load_vocabulary(), threads=1)

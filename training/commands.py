@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features.settings import FeatureSettings, Home, options
-from training.settings import TrainingSettings, picked
-
-METRICS = ("ndcg_at_10", "hr_at_10", "mrr")
+from training.settings import GATED, TrainingSettings, picked
 
 
 @click.command("list")
@@ -20,9 +18,7 @@ def list_command(**values: Any) -> None:
     """Lists the registered models, newest first."""
     for each in _publisher(FeatureSettings(**values)).versions():
         created = datetime.fromtimestamp(each.created_ms / 1000, UTC)
-        figures = "  ".join(
-            f"{name} {each.metrics.get(name, float('nan')):.4f}" for name in METRICS
-        )
+        figures = "  ".join(f"{name} {each.metrics.get(name, float('nan')):.4f}" for name in GATED)
         mark = "champion" if each.champion else each.tags.get("verdict", "")
         origin = _origin(each.tags)
         click.echo(f"{each.version:>4}  {created:%Y-%m-%d %H:%M}  {figures}  {mark}{origin}")

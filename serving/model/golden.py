@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.artefact import INPUTS, OUTPUTS, ArtefactError
+from features.artefact import INPUTS, OUTPUTS, ArtefactError, tolerance_of
 
-TOLERANCE = "tolerance"
 SAME_SCORE = 10.0  # tolerances: closer, relatively, two items may change places elsewhere
 
 Run = Callable[[Mapping[str, np.ndarray]], Sequence[np.ndarray]]
@@ -18,13 +17,12 @@ Run = Callable[[Mapping[str, np.ndarray]], Sequence[np.ndarray]]
 
 
 def read_golden(path: Path) -> dict[str, np.ndarray]:
-    """Inputs, outputs and tolerance by name; raises ArtefactError."""
-    names = (*INPUTS, *OUTPUTS, TOLERANCE)
+    """Inputs and outputs by name, and what else it holds; raises ArtefactError."""
     with np.load(path) as golden:
-        missing = [name for name in names if name not in golden]
+        missing = [name for name in (*INPUTS, *OUTPUTS) if name not in golden]
         if missing:
             raise ArtefactError(f"{path} lacks {missing}")
-        return {name: golden[name] for name in names}
+        return dict(golden)
 
 
 def verify_golden(run: Run, path: Path) -> None:
@@ -40,7 +38,7 @@ def verify_golden(run: Run, path: Path) -> None:
 
 
 def _compare(path: Path, name: str, given: np.ndarray, golden: dict[str, np.ndarray]) -> None:
-    expected, tolerance = golden[name], float(golden[TOLERANCE])
+    expected, tolerance = golden[name], tolerance_of(golden)
     if given.shape != expected.shape:
         raise ArtefactError(f"{path}: {name} is {given.shape}; golden is {expected.shape}")
     distance = float(np.max(np.abs(given - expected), initial=0.0))
@@ -53,7 +51,7 @@ def _compare(path: Path, name: str, given: np.ndarray, golden: dict[str, np.ndar
 def _compare_ranking(path: Path, item_BK: np.ndarray, golden: dict[str, np.ndarray]) -> None:
     """Items must be the same wherever their scores stand clear of their neighbours'."""
     score_BK = np.einsum("bkt,bt->bk", golden["joint_BKT"], golden["weight_BT"])
-    near = SAME_SCORE * float(golden[TOLERANCE])
+    near = SAME_SCORE * tolerance_of(golden)
     clear_BK = np.abs(np.diff(score_BK, axis=1)) > near * score_BK[:, 1:]
     clear_BK = np.pad(clear_BK, ((0, 0), (1, 0)), constant_values=True)[:, :-1] & clear_BK
     differs_BK = (item_BK != golden["item_BK"])[:, :-1] & clear_BK

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from features.artefact import ABSENT, GOLDEN_TOLERANCES, INPUTS, OUTPUTS
+from features.artefact import ABSENT, GOLDEN_TOLERANCES, INPUTS, OUTPUTS, tolerance_of
 from features.encoding import CHANNEL, FIELD_SIZES, FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
 from training.export.definition import define
 from training.export.ranker import Ranker
@@ -76,7 +76,7 @@ def check_golden(directory: Path) -> None:
     with np.load(directory / "golden.npz") as golden:
         feeds = {name: golden[name] for name in INPUTS}
         expected = tuple(golden[name] for name in OUTPUTS)
-        tolerance = float(golden["tolerance"])
+        tolerance = tolerance_of(golden)
     given = open_graph(directory / GRAPH).run(OUTPUTS, feeds)
     distance = difference(expected, tuple(given), feeds)
     if not distance <= tolerance:
