@@ -68,7 +68,7 @@ def fitted(plan: Plan, dataset: ray.data.Dataset) -> Fit:
     share = last.progress.done - first.progress.done
     return Fit(
         Ranker(model),
-        samples=share * plan.settings.epochs * plan.position_count,
+        samples=share * plan.settings.epochs * plan.learnt_count,
         wall_s=last.wall_s - first.wall_s,
         cpu_s=last.cpu_s - first.cpu_s,
         loss=last.progress.metrics["training_item"],

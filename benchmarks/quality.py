@@ -49,7 +49,8 @@ class Quality:
 @options(TrainingSettings)
 def main(data: Path, users: int, seeds: int, **values: Any) -> None:
     """Learns, asks, prints, and writes the results."""
-    settings = TrainingSettings(**values).as_meant()
+    # The protocol knows no customers without a profile.
+    settings = replace(TrainingSettings(**values).as_meant(), without_profile=0.0)
     lines = read_lines(data).first(users)
     runs = []
     for seed in range(settings.seed, settings.seed + seeds):

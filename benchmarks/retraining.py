@@ -103,7 +103,7 @@ def _train(home: Home, settings: TrainingSettings) -> Cost:
 
     with prepared(FeatureSettings(home=home.path), settings) as run:
         cost.version = train(run, showing, print).version  # type: ignore[arg-type]
-        cost.positions *= run.plan.position_count * run.plan.settings.epochs
+        cost.positions *= run.plan.learnt_count * run.plan.settings.epochs
     return cost
 
 

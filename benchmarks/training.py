@@ -87,7 +87,12 @@ def main(data: Path, epochs: int, users: int, positions: int, only: tuple[str, .
     """Measures, prints the table, and writes benchmarks/results/training.json if it is whole."""
     parts, figures = only or PARTS, []
     settings = TrainingSettings(
-        **SHAPE, max_length=LENGTH, epochs=epochs, positions_a_step=positions, patience=0
+        **SHAPE,
+        max_length=LENGTH,
+        epochs=epochs,
+        positions_a_step=positions,
+        patience=0,
+        without_profile=0.0,  # as the peer
     )
     if "peer" in parts or "workers" in parts:
         lines = read_lines(data).first(users)

@@ -32,6 +32,9 @@ class TrainingSettings:
         str, "of item vectors: float32, or float16, half as much for a GPU to read"
     ] = FLOAT32
     dropout: Annotated[float, "share of each vector left out in training"] = 0.1
+    without_profile: Annotated[
+        float, "share of the history learnt once more as of customers without consent"
+    ] = 0.05
     epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
     positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024

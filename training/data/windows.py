@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.encoding import TOKEN_FIELDS, ItemIndex, tokens_of
+from features.encoding import CONTEXT_GAP, GAP, TOKEN_FIELDS, ItemIndex, tokens_of
 from training.data.questions import NONE, Questions
 from training.data.sequences import Sequences
 
 LENGTHS_ALIKE = 8
+BARE_LENGTHS = (0, 0, 0, 1, 2, 3)
+"""Interactions read without a profile, drawn alike: mostly none, else some that came along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ class Windows:
     start: np.ndarray
     learn: np.ndarray
     end: np.ndarray
+    bare: np.ndarray  # bool: read as if the customer had no history before
 
     def __getitem__(self, index: np.ndarray) -> "Windows":
-        return Windows(self.start[index], self.learn[index], self.end[index])
+        return Windows(self.start[index], self.learn[index], self.end[index], self.bare[index])
 
 
 def windows_of(sequences: Sequences, questions: Questions, max_length: int) -> Windows:
@@ -50,9 +53,8 @@ def windows_of(sequences: Sequences, questions: Questions, max_length: int) -> W
         known = np.flatnonzero(known_P[first:beyond])
         if len(known):
             cuts.append(_cut(first, first + known[0], first + known[-1] + 1, max_length))
-    if not cuts:
-        return Windows(*np.zeros((3, 0), np.int64))
-    return Windows(*np.concatenate(cuts, axis=1))
+    start, learn, end = np.concatenate(cuts or [np.zeros((3, 0), np.int64)], axis=1)
+    return Windows(start, learn, end, np.zeros(len(end), bool))
 
 
 def _cut(first: int, learn: int, end: int, max_length: int) -> np.ndarray:
@@ -64,6 +66,25 @@ def _cut(first: int, learn: int, end: int, max_length: int) -> np.ndarray:
     return np.stack([np.maximum(ends - max_length, first), learns, ends])
 
 
+def bare_windows(
+    sequences: Sequences,
+    questions: Questions,
+    max_length: int,
+    share: float,
+    rng: np.random.Generator,
+) -> Windows:
+    """A share of the positions with an answer, each as of a customer without a profile.
+
+    Serving reads nothing of them, or no more than came along with the request.
+    """
+    known = np.flatnonzero(questions.type_P != NONE)
+    learn = known[rng.random(len(known)) < share]
+    firsts = np.repeat(sequences.starts + np.arange(len(sequences.ends)), sequences.sizes + 1)
+    length = np.minimum(rng.choice(BARE_LENGTHS, len(learn)), learn - firsts[learn])
+    end = learn + 1
+    return Windows(end - np.minimum(length, max_length), learn, end, np.ones(len(end), bool))
+
+
 def batches(
     sequences: Sequences,
     questions: Questions,
@@ -72,14 +93,27 @@ def batches(
     max_length: int,
     positions_a_batch: int,
     rng: np.random.Generator,
+    without_profile: float = 0.0,
 ) -> Iterator[Batch]:
     """All windows in random order, windows of like length together."""
     tokens_NF = tokens_of(sequences.records, sequences.starts, items)
     padded_NF = np.concatenate([tokens_NF, np.zeros((1, TOKEN_FIELDS), np.int32)])
     row_P = items.rows(questions.item_P.astype(np.uint64))
     windows = windows_of(sequences, questions, max_length)
+    if without_profile:
+        bare = bare_windows(sequences, questions, max_length, without_profile, rng)
+        windows = _joined(windows, bare)
     for some in _batched(windows, positions_a_batch, rng):
         yield _gather(windows[some], padded_NF, questions, row_P)
+
+
+def _joined(some: Windows, more: Windows) -> Windows:
+    return Windows(
+        np.concatenate([some.start, more.start]),
+        np.concatenate([some.learn, more.learn]),
+        np.concatenate([some.end, more.end]),
+        np.concatenate([some.bare, more.bare]),
+    )
 
 
 def _batched(
@@ -98,14 +132,17 @@ def _batched(
 def _gather(
     windows: Windows, padded_NF: np.ndarray, questions: Questions, row_P: np.ndarray
 ) -> Batch:
-    L = int((windows.end - windows.start).max())
+    L = max(int((windows.end - windows.start).max()), 1)
     at_BL = windows.end[:, None] - L + np.arange(L)
     read_BL, learnt_BL = at_BL >= windows.start[:, None], at_BL >= windows.learn[:, None]
     at_BL = np.maximum(at_BL, 0)
     record_BL = np.where(read_BL, questions.record_P[at_BL], NONE)  # the last row is padding
+    tokens_BLF, context_BLC = padded_NF[record_BL], questions.context_PC[at_BL]
+    tokens_BLF[windows.bare[:, None] & (at_BL == windows.start[:, None]), GAP] = 0
+    context_BLC[~read_BL, CONTEXT_GAP] = 0
     return Batch(
-        tokens_BLF=padded_NF[record_BL],
-        context_BLC=questions.context_PC[at_BL],
+        tokens_BLF=tokens_BLF,
+        context_BLC=context_BLC,
         type_BL=np.where(learnt_BL, questions.type_P[at_BL], NONE),
         row_BL=row_P[at_BL],
     )

@@ -165,7 +165,7 @@ def take(learning: Learning, tensors: Sequence[Tensor], *seeds: int) -> Taken | 
 
 def done_of(plan: Plan, state: State) -> float:
     """The share of the run that is done, about."""
-    return state.learnt / (plan.settings.epochs * plan.position_count)
+    return state.learnt / (plan.settings.epochs * plan.learnt_count)
 
 
 @torch.no_grad()

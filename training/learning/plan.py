@@ -25,7 +25,7 @@ class Plan:
     known: KnownItems
     types: np.ndarray  # questions.type_index
     type_count: int
-    position_count: int  # about so many questions in each epoch
+    position_count: int  # about so many questions of the history in each epoch
     followers: Followers
     start: Start | None = None  # None: from nothing
 
@@ -33,6 +33,11 @@ class Plan:
     def items(self) -> ItemIndex:
         """The items that the model will know."""
         return self.known.index
+
+    @property
+    def learnt_count(self) -> int:
+        """About so many answers in each epoch, those learnt without a profile as well."""
+        return round(self.position_count * (1 + self.settings.without_profile))
 
     @property
     def horizon_ticks(self) -> int:

@@ -34,7 +34,13 @@ class Stream:
         mine = self._mine()
         for sequences in self._sequences([mine[at] for at in rng.permutation(len(mine))]):
             until = [plan.split.learn_until(customer) for customer in sequences.customers]
-            yield from self._batches(before(sequences, np.array(until)), asking, rng, plan.start)
+            yield from self._batches(
+                before(sequences, np.array(until)),
+                asking,
+                rng,
+                plan.start,
+                without_profile=plan.settings.without_profile,
+            )
 
     def validation(self) -> Iterator[Batch]:
         """The newest part of the history before the test, of the customers who validate."""
@@ -60,6 +66,8 @@ class Stream:
         asking: Asking,
         rng: np.random.Generator,
         start: Start | None = None,
+        *,
+        without_profile: float = 0.0,
     ) -> Iterator[Batch]:
         if not sequences.customers:
             return iter(())
@@ -75,4 +83,5 @@ class Stream:
             max_length=settings.max_length,
             positions_a_batch=max(1, settings.positions_a_step // self.workers),
             rng=rng,
+            without_profile=without_profile,
         )
