@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from features.encoding import FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
-from training.model.attention import ages, by_bucket, look_back
+from training.model.attention import NEVER, ages, by_bucket, look_back
 
 
 def tokens(gaps: list[int]) -> torch.Tensor:
@@ -35,8 +35,8 @@ def test_distances_are_tokens() -> None:
 def test_padding_and_what_is_to_come_are_not_seen() -> None:
     tokens_1LF = tokens([0, 0, 2])
     tokens_1LF[0, 0] = 0
-    seen = look_back(tokens_1LF, 2)
-    assert seen.seen_BQL.tolist() == [[[False, True, False], [False, True, True]]]
+    unseen_B1QL = look_back(tokens_1LF, 2).unseen_B1QL
+    assert unseen_B1QL.tolist() == [[[[NEVER, 0, NEVER], [NEVER, 0, 0]]]]
 
 
 def test_buckets_give_what_an_embedding_gives() -> None:

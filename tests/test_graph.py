@@ -31,9 +31,9 @@ their inputs may be: docs/OperatorKernels.md of microsoft/onnxruntime."""
 
 
 @pytest.mark.parametrize("precision", [FLOAT32, FLOAT16])
-@pytest.mark.parametrize("tile", [None, 20])
-def test_every_node_can_run_on_cuda(tile: int | None, precision: str) -> None:
-    ranker = Ranker(new_model(), tile=tile, precision=precision)
+@pytest.mark.parametrize(("tile", "reach"), [(None, 50), (20, 50), (None, 0)])
+def test_every_node_can_run_on_cuda(tile: int | None, reach: int, precision: str) -> None:
+    ranker = Ranker(new_model(reach), tile=tile, precision=precision)
     written = onnx.shape_inference.infer_shapes(ranker.graph().model_proto)
     graph = written.graph
     assert [(each.domain, each.version) for each in written.opset_import] == [("", 23)]

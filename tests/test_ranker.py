@@ -23,25 +23,33 @@ from training.export.export import (
     write_graph,
 )
 from training.export.ranker import Ranker
-from training.model.model import Model, ModelConfig
+from training.model.model import Asked, Model, ModelConfig
+from training.model.naming import Naming, within_reach
 
 V, T, D, S = 50, 4, 8, 3
 ROUNDING = 1e-6
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return new_model()
+@pytest.fixture(scope="module", params=[0, 4, 50])
+def model(request: pytest.FixtureRequest) -> Model:
+    return new_model(request.param)
 
 
-def new_model() -> Model:
+def new_model(reach: int = 50) -> Model:
     rng = np.random.default_rng(0)
     row_RS = rng.integers(FIRST_ITEM_ROW, FIRST_ITEM_ROW + V, (FIRST_ITEM_ROW + V, S), np.int32)
     share_RS = rng.random((FIRST_ITEM_ROW + V, S), np.float32) / S
     share_RS[:FIRST_ITEM_ROW] = row_RS[:FIRST_ITEM_ROW] = 0
     followers = Followers(row_RS, share_RS, np.zeros(len(row_RS), np.float32))
     config = ModelConfig(
-        item_count=V, type_count=T, content_buckets=2, width=D, heads=2, blocks=3, max_length=9
+        item_count=V,
+        type_count=T,
+        content_buckets=2,
+        width=D,
+        heads=2,
+        blocks=3,
+        max_length=9,
+        reach=reach,
     )
     torch.manual_seed(0)
     return trembling(Model(config, torch.zeros((V, 1), dtype=torch.long), followers))
@@ -61,19 +69,29 @@ def dense(model: Model, feeds: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
     asked = model(tokens_BLF, context_BC[:, None], item_RD)
     wish_BTD = model.wish(asked.state_BQD) + model.type_TD
     weight_BTW = (wish_BTD @ item_RD[FIRST_ITEM_ROW:].T + bias_W).double().exp()
-    again_BTL, next_BTL = model.naming_logit(asked, model.naming_type_TY).double().exp()
-    for row, history_L in enumerate(tokens_BLF[..., ITEM].tolist()):
-        for place, item in enumerate(history_L):
-            if item >= FIRST_ITEM_ROW:
-                weight_BTW[row, :, item - FIRST_ITEM_ROW] += again_BTL[row, :, place]
-            if FIRST_ITEM_ROW <= item < FIRST_ITEM_ROW + V:
-                for follower, share in zip(
-                    model.follower_RS[item].tolist(), model.share_RS[item].tolist(), strict=True
-                ):
-                    weight_BTW[row, :, follower - FIRST_ITEM_ROW] += share * next_BTL[row, :, place]
+    if model.naming:
+        add_named(weight_BTW, model.naming, asked, tokens_BLF[..., ITEM].long())
     intent_BU = model.intent(asked.state_BQD[:, 0]).double().softmax(-1)
     share_BTW = weight_BTW / weight_BTW.sum(-1, keepdim=True)
     return intent_BU, share_BTW * intent_BU[:, :-1, None]
+
+
+def add_named(weight_BTW: Tensor, naming: Naming, asked: Asked, row_BL: Tensor) -> None:
+    """The newest tokens, one by one."""
+    near = within_reach(row_BL, torch.ones(len(row_BL), 1, dtype=torch.bool), naming.reach)
+    for at_type, type_Y in enumerate(naming.type_TY):
+        logit_XBK = naming.logit(asked.state_BQD, type_Y, asked.x_BLD, asked.age_BQL, near)
+        again_BK, next_BK = logit_XBK.double().exp()
+        for customer, row_L in enumerate(row_BL.tolist()):
+            weight_W = weight_BTW[customer, at_type]
+            for ago, item in enumerate(row_L[::-1][: naming.reach]):
+                if item >= FIRST_ITEM_ROW:
+                    weight_W[item - FIRST_ITEM_ROW] += again_BK[customer, ago]
+                if FIRST_ITEM_ROW <= item < FIRST_ITEM_ROW + V:
+                    shares = naming.share_RS[item].tolist()
+                    followers = naming.follower_RS[item].tolist()
+                    for follower, share in zip(followers, shares, strict=True):
+                        weight_W[follower - FIRST_ITEM_ROW] += share * next_BK[customer, ago]
 
 
 @pytest.mark.parametrize("tile", [7, 25, 64])

@@ -5,10 +5,9 @@ import torch
 
 from features.encoding import FIRST_ITEM_ROW as FIRST
 from features.record import item_hash
-from tests.sequences import ITEMS, on_day, packed, plan, sequences
+from tests.sequences import ITEMS, on_day, packed, sequences
 from training.data.steps import NO_STEPS, Steps, add_steps, item_indices, most_frequent
-from training.learning.plan import new_model
-from training.model.loss import naming_shares
+from training.model.naming import Naming, within_reach
 
 # From item 0 to item 1 three times, to item 2 once; from item 1 to item 0 once.
 STEPS = Steps(np.array([1, 2, 6]), np.array([3, 1, 1]))
@@ -55,21 +54,23 @@ def test_only_so_many_followers_are_kept() -> None:
 
 
 def test_a_step_that_is_being_learnt_does_not_count_for_itself() -> None:
-    model = new_model(plan())
-    for name, table in zip(("follower_RS", "share_RS"), most_frequent_tables(), strict=True):
-        setattr(model, name, table)
-    model.step_R = torch.from_numpy(most_frequent(STEPS, 6).step_R)
+    naming = Naming(8, 4, 2, most_frequent(STEPS, 6))
     row_BL = torch.tensor([[0, FIRST, FIRST + 4, FIRST]])  # padding, item 0, item 4, item 0
-    named_BQ = torch.tensor([[False, False, False, True]])
+    asked_BQ = torch.tensor([[False, False, False, True]])
+    row_NK = within_reach(row_BL, asked_BQ, naming.reach).row_NK
+    assert row_NK.tolist() == [[FIRST, FIRST + 4, FIRST, 0]]
     for learning, share, whole in ((True, 2 / 6, 3 / 6), (False, 3 / 6, 4 / 6)):
-        model.train(learning)
-        right, every = naming_shares(model, row_BL, torch.tensor([FIRST + 1]), named_BQ)
+        naming.train(learning)
+        right, every = naming.shares(row_NK, torch.tensor([FIRST + 1]))
         about = {"rtol": 0, "atol": 1e-6}
         torch.testing.assert_close(right[0, 0], torch.zeros(4))
-        torch.testing.assert_close(right[1, 0], torch.tensor([0, share, 0, share]), **about)
-        torch.testing.assert_close(every[1, 0], torch.tensor([0, whole, 0, whole]), **about)
+        torch.testing.assert_close(right[1, 0], torch.tensor([share, 0, share, 0]), **about)
+        torch.testing.assert_close(every[1, 0], torch.tensor([whole, 0, whole, 0]), **about)
 
 
-def most_frequent_tables() -> tuple[torch.Tensor, torch.Tensor]:
-    followers = most_frequent(STEPS, 6)
-    return torch.from_numpy(followers.row_RF), torch.from_numpy(followers.share_RF)
+def test_only_the_newest_tokens_are_within_reach() -> None:
+    row_BL = torch.tensor([[3, 4, 5, 6], [0, 0, 7, 8]])
+    asked_BQ = torch.tensor([[True, False, True], [False, False, True]])  # of the last 3 of 4
+    near = within_reach(row_BL, asked_BQ, 3)
+    assert near.row_NK.tolist() == [[4, 3, 0], [6, 5, 4], [8, 7, 0]]
+    assert near.at_NK.tolist() == [[1, 0, 0], [3, 2, 1], [3, 2, 1]]

@@ -24,7 +24,7 @@ from training.learning.start import EPOCHS, REPLAYED, SLOWER, Start, start_from
 from training.publishing import Publisher
 from training.settings import TrainingError, TrainingSettings
 
-SHAPE = ("width", "heads", "blocks", "max_length")
+SHAPE = ("width", "heads", "blocks", "max_length", "reach")
 Note = Callable[[str], None]
 
 

@@ -1,14 +1,18 @@
 """What can be set about training; each field is a flag and an INTERPLAY_ variable."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from features.artefact import FLOAT32, GOLDEN_TOLERANCES
 
 T = TypeVar("T")
 GATED = ("ndcg_at_10", "hr_at_10", "mrr")
+
+SPACE_PATH = Path(__file__).parent / "tuning" / "default.yaml"
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -28,6 +32,9 @@ class TrainingSettings:
     heads: Annotated[int, "attention heads; divide the width"] = 2
     blocks: Annotated[int, "transformer blocks"] = 2
     max_length: Annotated[int, "interactions of a customer that the model reads"] = 50
+    reach: Annotated[
+        int, "newest of them that name items: their own, and what followed those; 0 is none"
+    ] = 50
     item_precision: Annotated[
         str, "of item vectors: float32, or float16, half as much for a GPU to read"
     ] = FLOAT32
@@ -90,6 +97,25 @@ class WatchSettings:
     new_interactions: Annotated[int, "since the snapshot of the last training"] = 100_000
     max_drift: Annotated[float, "of a feature's distribution, as a PSI"] = 0.2
     max_miscalibration: Annotated[float, "of intents expected to those that came, as a PSI"] = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneSettings:
+    """A search for better settings of training."""
+
+    space: Annotated[Path, "YAML file of settings and the values that they may take"] = SPACE_PATH
+    trials: Annotated[int, "trainings with settings drawn from the space"] = 16
+    at_once: Annotated[int, "trials that go on side by side, sharing the cores"] = 1
+    name: Annotated[str, "of the search; by itself it follows from all that is searched with"] = ""
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a search that cannot be."""
+        for field, value in (("trials", self.trials), ("at-once", self.at_once)):
+            if value < 1:
+                raise TrainingError(f"{field} is {value}: must be 1 or more")
+        if self.name and not re.fullmatch(r"\w[\w.-]*", self.name, re.ASCII):
+            rule = "must be letters, digits, dots, dashes and underlines"
+            raise TrainingError(f"name is {self.name!r}: {rule}")
 
 
 def picked(kind: type[T], values: Mapping[str, Any]) -> T:

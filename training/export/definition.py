@@ -1,7 +1,8 @@
 """What a graph must answer, by definition: the model's own forward, item by item, in float64.
 
 B customers  L tokens  D width  T predicted types  U types and silence  K asked items
-W items with the fresh ones  R item rows  S followers  M = L * S
+N newest tokens  X ways to name an item  W items with the fresh ones  R item rows  S followers
+M = N * S
 """
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from features.artefact import INPUTS
 from features.encoding import FIRST_ITEM_ROW, ITEM
-from training.model.model import Model
+from training.model.model import Asked, Model
+from training.model.naming import Naming, Reach, within_reach
 
 
 @torch.no_grad()
@@ -23,11 +25,12 @@ def define(model: Model, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]
     asked = model(tokens_BLF, inputs["context_BC"][:, None], item_RD)
     intent_BU = model.intent(asked.state_BQD[:, 0]).double().softmax(-1)
     wish_BTD = model.wish(asked.state_BQD) + model.type_TD
-    naming_XBTL = model.naming_logit(asked, model.naming_type_TY).double().exp()
     items, joints = [], []
     for row, wish_TD in enumerate(wish_BTD):
         weight_TW = (wish_TD @ item_RD[FIRST_ITEM_ROW:].T + bias_W).double().exp()
-        _add_named(weight_TW, model, tokens_BLF[row, :, ITEM], *naming_XBTL[:, row])
+        if model.naming:
+            near, naming_XTN = _named(model.naming, tokens_BLF[row : row + 1], asked, row)
+            _add_named(weight_TW, model.naming, near.row_NK[0], *naming_XTN)
         joint_TW = weight_TW / weight_TW.sum(1, keepdim=True) * intent_BU[row, :-1, None]
         eligible_W = inputs["eligible_EV"][inputs["mask_B"][row]]
         score_W = torch.where(eligible_W, inputs["weight_BT"][row].double() @ joint_TW, -1)
@@ -38,14 +41,26 @@ def define(model: Model, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]
     return tuple(each.numpy() for each in outputs)
 
 
+def _named(naming: Naming, tokens_1LF: Tensor, asked: Asked, row: int) -> tuple[Reach, Tensor]:
+    """The newest tokens of one customer, and the weight with which they name items (X, T, N)."""
+    near = within_reach(
+        tokens_1LF[..., ITEM].long(), torch.ones(1, 1, dtype=torch.bool), naming.reach
+    )
+    state_11D, x_1LD, age_11L = (
+        each[row : row + 1] for each in (asked.state_BQD, asked.x_BLD, asked.age_BQL)
+    )
+    logits = [naming.logit(state_11D, type_Y, x_1LD, age_11L, near) for type_Y in naming.type_TY]
+    return near, torch.cat(logits, 1).double().exp()
+
+
 def _add_named(
-    weight_TW: Tensor, model: Model, row_L: Tensor, again_TL: Tensor, next_TL: Tensor
+    weight_TW: Tensor, naming: Naming, row_N: Tensor, again_TN: Tensor, next_TN: Tensor
 ) -> None:
     """Each token about an item names it again, and those that followed it; fresh ones have none."""
-    names_L = row_L >= FIRST_ITEM_ROW
-    weight_TW.index_add_(1, row_L[names_L] - FIRST_ITEM_ROW, again_TL[:, names_L])
-    known_L = names_L & (row_L < len(model.follower_RS))
-    row_M, share_LS = model.follower_RS[row_L[known_L]].flatten(), model.share_RS[row_L[known_L]]
-    next_TM = (next_TL[:, known_L, None] * share_LS).flatten(1)
+    names_N = row_N >= FIRST_ITEM_ROW
+    weight_TW.index_add_(1, row_N[names_N] - FIRST_ITEM_ROW, again_TN[:, names_N])
+    known_N = names_N & (row_N < len(naming.follower_RS))
+    row_M = naming.follower_RS[row_N[known_N]].flatten()
+    next_TM = (next_TN[:, known_N, None] * naming.share_RS[row_N[known_N]]).flatten(1)
     is_M = row_M >= FIRST_ITEM_ROW
     weight_TW.index_add_(1, row_M[is_M] - FIRST_ITEM_ROW, next_TM[:, is_M])

@@ -36,7 +36,7 @@ from training.export.graph import (
 )
 from training.export.naming import Named, by_place, joint, name, query_of, sums
 from training.export.reading import FAINT, fresh_place, read, table, tokens_of
-from training.model.model import WAYS, Model
+from training.model.model import Model
 
 TILE = 1 << 16  # items
 MOST_TILES = 16
@@ -90,16 +90,22 @@ def _write(g: Graph, model: Model, ends: Sequence[int], half: bool) -> None:
     catalog = _catalog(g, model, fresh_NZ, half)
     tokens = tokens_of(g, model, tokens_BLF)
     state = read(g, model, tokens, context_BC, catalog.row_GD, catalog.fresh_ND)
-    intent_BU, wish_BZ, query_BD = _heads(g, model, state.state_BD)
+    intent_BU, wish_BZ, query_BY = _heads(g, model, state.state_BD)
     intent_BU = g.Softmax(intent_BU, outputs=[intent])
     # 2. How much each item is liked, and named by tokens, up to a factor for each type.
     tiles, most_B1 = _tiles(g, catalog, wish_BZ, ends)
-    named = name(g, model, tokens, state, query_BD, most_B1)
+    naming = model.naming
+    named = name(g, naming, tokens, state, query_BY, most_B1) if naming else None
     share_BT = g.Div(g.Slice(intent_BU, [0], [-1], [1]), _sums(g, catalog, tiles, named))
     # 3. The ranking: all types together, weighted.
     weighted_BT = g.Mul(weight_BT, share_BT)
-    places = by_place(g, model, named, weighted_BT)
-    scores = [_score(g, catalog, each, weighted_BT, *places) for each in tiles]
+    scores = [_score(g, catalog, each, weighted_BT) for each in tiles]
+    if named:
+        places = by_place(g, named, weighted_BT)
+        scores = [
+            _with_named(g, each, score_BI, *places)
+            for each, score_BI in zip(tiles, scores, strict=True)
+        ]
     masked = [
         _masked(g, each, score_BI, eligible_EV, mask_B)
         for each, score_BI in zip(tiles, scores, strict=True)
@@ -107,23 +113,24 @@ def _write(g: Graph, model: Model, ends: Sequence[int], half: bool) -> None:
     score_BK, liked_BK = _top(g, tiles, masked, g.Min(k, g.Shape(eligible_EV, start=1)), item)
     # 4. The joint probabilities of the items asked for.
     item_BK = g.Cast(item, to=INT32)
-    liked_BKT = _liked_by_type(g, catalog, tiles[-1], item_BK, liked_BK)
-    joint_BKT = g.Add(liked_BKT, joint(g, model, named, item_BK))
+    joint_BKT = _liked_by_type(g, catalog, tiles[-1], item_BK, liked_BK)
+    if named:
+        joint_BKT = g.Add(joint_BKT, joint(g, named, item_BK))
     joint_BKT = g.Mul(joint_BKT, g.Unsqueeze(share_BT, [1]))
     eligible_BK1 = g.GreaterOrEqual(g.Unsqueeze(score_BK, [2]), 0.0)
     g.Where(eligible_BK1, joint_BKT, 0.0, outputs=[joint_name])
 
 
 def _heads(g: Graph, model: Model, state_BD: Value) -> tuple[Value, Value, Value]:
-    """Intent logits, the wish with a 1 for the bias of items, and what names items."""
+    """Intent logits, the wish with a 1 for the bias of items, and what names items, if any."""
     D, U = model.config.width, model.config.type_count + 1
-    weight_DY = torch.cat(
-        [model.intent.weight.T, F.pad(model.wish.weight.T, (0, 1)), query_of(model)], 1
-    )
-    bias_Y = torch.cat([model.intent.bias, model.wish.bias, torch.ones(1), torch.zeros(WAYS * D)])
-    heads_BY = g.Gemm(state_BD, weight_DY, bias_Y)
-    intent_BU, wish_BZ, query_BD = g.Split(heads_BY, [U, D + 1, WAYS * D], axis=1, outputs=3)
-    return intent_BU, wish_BZ, query_BD
+    query_DY = query_of(model.naming) if model.naming else torch.zeros(D, 0)
+    weight_DZ = torch.cat([model.intent.weight.T, F.pad(model.wish.weight.T, (0, 1)), query_DY], 1)
+    ones_1, zeros_Y = torch.ones(1), torch.zeros(query_DY.shape[1])
+    bias_Z = torch.cat([model.intent.bias, model.wish.bias, ones_1, zeros_Y])
+    heads_BZ, parts = g.Gemm(state_BD, weight_DZ, bias_Z), [U, D + 1, len(zeros_Y)]
+    intent_BU, wish_BZ, query_BY = g.Split(heads_BZ, parts, axis=1, outputs=3)
+    return intent_BU, wish_BZ, query_BY
 
 
 # ---- Items -------------------------------------------------------------------------------------
@@ -202,9 +209,10 @@ def _logit(g: Graph, catalog: _Catalog, wish_BZ: Value, start: int, end: int) ->
     return g.Cast(g.MatMul(g.Cast(wish_BZ, to=HALF), item_ZI), to=FLOAT)
 
 
-def _sums(g: Graph, catalog: _Catalog, tiles: Sequence[_Tile], named: Named) -> Value:
+def _sums(g: Graph, catalog: _Catalog, tiles: Sequence[_Tile], named: Named | None) -> Value:
     """The weight of all items together (B, T)."""
-    sum_BT = g.Gemm(tiles[-1].fresh_BN, catalog.fresh_likes_NT, sums(g, named))
+    named_BT = sums(g, named) if named else torch.zeros(1, catalog.type_count)
+    sum_BT = g.Gemm(tiles[-1].fresh_BN, catalog.fresh_likes_NT, named_BT)
     for each in tiles:
         likes_IT = g.Slice(catalog.likes_VT, [each.start], [each.end], [0])
         sum_BT = g.Gemm(each.liked_BI, likes_IT, sum_BT)
@@ -230,10 +238,8 @@ def _liked_by_type(
 # ---- The best ----------------------------------------------------------------------------------
 
 
-def _score(
-    g: Graph, catalog: _Catalog, tile: _Tile, weighted_BT: Value, place_BM: Value, weight_BM: Value
-) -> Value:
-    """All types together, and what tokens name."""
+def _score(g: Graph, catalog: _Catalog, tile: _Tile, weighted_BT: Value) -> Value:
+    """All types together."""
     likes_IT = g.Slice(catalog.likes_VT, [tile.start], [tile.end], [0])
     likes_BI = g.MatMul(weighted_BT, g.Transpose(likes_IT, perm=[1, 0]))
     score_BI = g.Mul(tile.liked_BI, likes_BI)
@@ -241,6 +247,11 @@ def _score(
         fresh_TN = g.Transpose(catalog.fresh_likes_NT, perm=[1, 0])
         fresh_BN = g.Mul(tile.fresh_BN, g.MatMul(weighted_BT, fresh_TN))
         score_BI = g.Concat(score_BI, fresh_BN, axis=1)
+    return score_BI
+
+
+def _with_named(g: Graph, tile: _Tile, score_BI: Value, place_BM: Value, weight_BM: Value) -> Value:
+    """With what tokens name."""
     if not tile.whole:
         place_BM, weight_BM = _within(g, tile, place_BM, weight_BM)
     return g.ScatterElements(score_BI, place_BM, weight_BM, axis=1, reduction="add")

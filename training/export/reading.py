@@ -4,7 +4,7 @@ It gives what model.Model gives there, with less work: linear maps that follow o
 (query and key, value and output), and what is constant is a table.
 
 B customers  L tokens  F token fields  P tables of them  C context fields  D width  H heads
-N fresh items  R item rows  X ways to name an item: again, next  Y = H + X: nearness biases
+N fresh items  R item rows
 All heads of a token are rows that follow one another (M = L * H), so that nothing is moved.
 """
 
@@ -28,9 +28,10 @@ from features.encoding import (
     VALUE,
 )
 from training.export.graph import END, FLOAT, INT32, Graph, Value, int32
-from training.model.attention import NEVER, Attention, Block, seconds_of
-from training.model.model import WAYS, Model
+from training.model.attention import NEVER, Attention, Block, Nearness, seconds_of
+from training.model.model import Model
 
+MOST_TOKENS = 1 << 20  # no history is as long
 PAIRS = ((TYPE, INITIATOR), (GAP, CHANNEL))  # fields that are looked up together; VALUE alone
 FAINT = -60.0
 """How far below the largest a logit may lie: its weight is 1e-26 of the largest one's. What is not
@@ -44,7 +45,7 @@ class Read:
 
     state_BD: Value
     x_BLD: Value  # the tokens, as the last block finds them
-    near_BLX: Value  # what their distance and age add to how much they name items
+    age_BL: Value  # see attention.ages; less 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def tokens_of(g: Graph, model: Model, tokens_BLF: Value) -> Tokens:
     return Tokens(
         tokens_BLF,
         row_BL,
-        g.Min(row_BL, int32(len(model.follower_RS))),
+        g.Min(row_BL, int32(len(model.items.own.weight))),
         g.Unsqueeze(unseen_BL, [1]),
         g.Mul(g.Shape(tokens_BLF, start=1, end=2), [-model.config.heads, -1]),
     )
@@ -84,12 +85,10 @@ def read(
         x_BLD = _whole(g, block, distance.weight, x_BLD, tokens)  # type: ignore[arg-type]
     # 3. The last position, told where and when it is asked, reads the tokens.
     asked_BD = g.Add(g.Gather(x_BLD, -1, axis=1), _context(g, model, context_BC))
-    H = model.config.heads
-    near_BLH, near_BLX = g.Split(
-        _nearness(g, model, tokens, context_BC), [H, WAYS], axis=2, outputs=2
-    )
+    age_BL = _ages(g, tokens, context_BC)
+    near_BLH = nearness(g, model.nearness, tokens, age_BL)
     bias_BHL = g.Add(g.Transpose(near_BLH, perm=[0, 2, 1]), tokens.unseen_B1L)
-    return Read(_last(g, model, asked_BD, x_BLD, bias_BHL), x_BLD, near_BLX)
+    return Read(_last(g, model, asked_BD, x_BLD, bias_BHL), x_BLD, age_BL)
 
 
 # ---- Tokens ------------------------------------------------------------------------------------
@@ -108,7 +107,7 @@ def look_up(g: Graph, model: Model, tokens: Tokens, table_GD: Value, fresh_ND: V
 
     Places are made in float32, which is exact up to 16 million rows, and which GPUs multiply.
     """
-    R = len(model.follower_RS)
+    R = len(model.items.own.weight)
     place_FP, offsets = torch.zeros(TOKEN_FIELDS, len(PAIRS) + 2), [0, R + 1]
     place_FP[ITEM, 0] = place_FP[VALUE, -1] = 1
     for at, (slow, fast) in enumerate(PAIRS, start=1):
@@ -133,23 +132,26 @@ def _context(g: Graph, model: Model, context_BC: Value) -> Value:
     return g.ReduceSum(g.Gather(torch.cat([channel, elapsed]), place_BC), [1], keepdims=0)
 
 
-def _nearness(g: Graph, model: Model, tokens: Tokens, context_BC: Value) -> Value:
-    """model.Nearness, seen from the last position (B, L, Y)."""
-    near_XY = model.nearness.by_distance.weight.flip(0)
-    near_1LY = g.Slice(near_XY[None], tokens.newest, [END, END], [0, 1])
-    # Seconds that went by after each token, and 1; see attention.look_back.
+def _ages(g: Graph, tokens: Tokens, context_BC: Value) -> Value:
+    """attention.ages, less 1, seen from the last position."""
+    # Seconds that went by after each token, and 1.
     seconds_G = seconds_of(torch.arange(FIELD_SIZES[GAP]))
     passed_BL = g.Gather(seconds_G, g.Gather(tokens.all_BLF, GAP, axis=2))
     passed_BL = g.CumSum(passed_BL, 1, exclusive=1, reverse=1)
     elapsed_B1 = g.Slice(context_BC, [CONTEXT_GAP], [CONTEXT_GAP + 1], [1])
     passed_BL = g.Add(passed_BL, g.Gather(seconds_G + 1, elapsed_B1))
-    # attention.age_bucket, less 1; as far as ages go, so that none is beyond the table.
     octave = torch.tensor(GAPS_PER_DOUBLING / log(2), dtype=torch.float64)
-    age_BL = g.Cast(g.Mul(g.Log(passed_BL), octave), to=INT32)
-    oldest = 1 + (model.config.max_length + 1) * float(seconds_G[-1])
+    return g.Cast(g.Mul(g.Log(passed_BL), octave), to=INT32)
+
+
+def nearness(g: Graph, table: Nearness, tokens: Tokens, age_BN: Value) -> Value:
+    """attention.Nearness of the newest tokens, seen from the last position (B, N, X)."""
+    near_1NX = g.Slice(table.by_distance.weight.flip(0)[None], tokens.newest, [END, END], [0, 1])
+    # As far as ages go, so that none is beyond the table.
+    oldest = MOST_TOKENS * float(seconds_of(torch.tensor(FIELD_SIZES[GAP] - 1)))
     bucket_A = 1 + torch.arange(2 + floor(GAPS_PER_DOUBLING * log2(oldest)))
-    by_age_AY = model.nearness.by_age.weight[bucket_A.clamp(max=MAX_GAP)]
-    return g.Add(g.Gather(by_age_AY, age_BL), near_1LY)
+    by_age_AX = table.by_age.weight[bucket_A.clamp(max=MAX_GAP)]
+    return g.Add(g.Gather(by_age_AX, age_BN), near_1NX)
 
 
 # ---- Blocks ------------------------------------------------------------------------------------

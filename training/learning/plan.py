@@ -78,6 +78,7 @@ def new_model(plan: Plan) -> Model:
         heads=plan.settings.heads,
         blocks=plan.settings.blocks,
         max_length=plan.settings.max_length,
+        reach=plan.settings.reach,
         dropout=plan.settings.dropout,
     )
     model = Model(config, torch.from_numpy(plan.known.content_VW), plan.followers)

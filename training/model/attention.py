@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from features.encoding import FIRST_ITEM_ROW, GAP, GAPS_PER_DOUBLING, ITEM, MAX_GAP, TYPE
+from features.encoding import GAP, GAPS_PER_DOUBLING, MAX_GAP, TYPE
 
 NEVER = -1e9
 
@@ -20,8 +20,7 @@ class Lookback:
     """What each asked position sees of the tokens up to it."""
 
     distance_QL: Tensor  # how many tokens ago; 0 for those to come, which are not seen
-    seen_BQL: Tensor  # neither to come nor padding; a position always sees itself
-    named_BQL: Tensor  # seen, and about a known item
+    unseen_B1QL: Tensor  # NEVER for what is to come and for padding; a position sees itself
 
 
 def look_back(tokens_BLF: Tensor, Q: int) -> Lookback:
@@ -31,8 +30,8 @@ def look_back(tokens_BLF: Tensor, Q: int) -> Lookback:
     distance_QL = at_L[L - Q :, None] - at_L
     held_B1L = tokens_BLF[:, None, :, TYPE] > 0
     seen_BQL = (distance_QL >= 0) & held_B1L | (distance_QL == 0)
-    named_BQL = seen_BQL & (tokens_BLF[:, None, :, ITEM] >= FIRST_ITEM_ROW)
-    return Lookback(distance_QL.clamp(min=0), seen_BQL, named_BQL)
+    unseen_BQL = torch.zeros(seen_BQL.shape, device=at_L.device).masked_fill_(~seen_BQL, NEVER)
+    return Lookback(distance_QL.clamp(min=0), unseen_BQL[:, None])
 
 
 def ages(tokens_BLF: Tensor, elapsed_BQ: Tensor) -> Tensor:
@@ -86,8 +85,22 @@ class _ByBucket(torch.autograd.Function):
         return torch.stack(sums, 1).to(grads[0].dtype), None
 
 
+class Nearness(nn.Module):
+    """Learned weights for what lies so many tokens, and so long, ago."""
+
+    def __init__(self, max_length: int, width: int) -> None:
+        super().__init__()
+        self.by_distance = nn.Embedding(max_length, width)
+        self.by_age = nn.Embedding(MAX_GAP + 1, width)
+
+    def forward(self, distance_QL: Tensor, age_BQL: Tensor) -> Tensor:
+        """For so many (width) tables (X, B, Q, L)."""
+        near_XQL = self.by_distance(distance_QL).movedim(-1, 0)
+        return near_XQL[:, None] + by_bucket(self.by_age.weight, age_BQL)
+
+
 class Attention(nn.Module):
-    """Asked positions gather from the tokens they see, by content and a given bias."""
+    """Asked positions gather from the tokens, by content and a given bias: NEVER for unseen."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -98,18 +111,15 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.out.weight)
 
-    def forward(
-        self, asked_BQD: Tensor, x_BLD: Tensor, bias_HBQL: Tensor, seen_BQL: Tensor
-    ) -> Tensor:
-        q_BHQE = self._split(self.query(asked_BQD))
-        k_BHLE, v_BHLE = self._split(self.key(x_BLD)), self._split(self.value(x_BLD))
-        logit_BHQL = q_BHQE @ k_BHLE.transpose(2, 3) / sqrt(q_BHQE.shape[-1])
-        logit_BHQL = logit_BHQL + bias_HBQL.transpose(0, 1)
-        weight_BHQL = logit_BHQL.masked_fill(~seen_BQL[:, None], NEVER).softmax(-1)
-        return self.out((weight_BHQL @ v_BHLE).transpose(1, 2).flatten(2))
-
-    def _split(self, x_BLD: Tensor) -> Tensor:
-        return x_BLD.unflatten(2, (self.heads, -1)).transpose(1, 2)
+    def forward(self, asked_BQD: Tensor, x_BLD: Tensor, bias_BHQL: Tensor) -> Tensor:
+        q_ZQE, k_ZLE, v_ZLE = (  # Z = B * H
+            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+            for layer, x in ((self.query, asked_BQD), (self.key, x_BLD), (self.value, x_BLD))
+        )
+        bias_ZQL, scale = bias_BHQL.flatten(0, 1), 1 / sqrt(q_ZQE.shape[-1])
+        logit_ZQL = torch.baddbmm(bias_ZQL, q_ZQE, k_ZLE.transpose(1, 2), alpha=scale)
+        read_BHQE = (logit_ZQL.softmax(-1) @ v_ZLE).unflatten(0, (-1, self.heads))
+        return self.out(read_BHQE.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -125,9 +135,9 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
         nn.init.zeros_(self.feed_forward[-1].weight)  # type: ignore[arg-type]
 
-    def forward(
-        self, asked_BQD: Tensor, x_BLD: Tensor, bias_HBQL: Tensor, seen_BQL: Tensor
-    ) -> Tensor:
-        gathered_BQD = self.attention(self.norm(asked_BQD), self.norm(x_BLD), bias_HBQL, seen_BQL)
+    def forward(self, asked_BQD: Tensor, x_BLD: Tensor, bias_BHQL: Tensor) -> Tensor:
+        norm_BLD = self.norm(x_BLD)
+        norm_BQD = norm_BLD if asked_BQD is x_BLD else self.norm(asked_BQD)
+        gathered_BQD = self.attention(norm_BQD, norm_BLD, bias_BHQL)
         asked_BQD = asked_BQD + self.dropout(gathered_BQD)
         return asked_BQD + self.dropout(self.feed_forward(asked_BQD))

@@ -1,7 +1,7 @@
 """What the model is taught by: cross-entropy of the next type, and of the next item given its type.
 
 B customers  Q asked positions  L tokens  D width  V items  N items to be named  U types and silence
-X ways to name an item  S followers of an item
+X ways to name an item  K tokens that may name one, the newest first
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from features.encoding import FIRST_ITEM_ROW, ITEM
 from training.model.attention import NEVER
 from training.model.model import Asked, Model
+from training.model.naming import within_reach
 from training.model.partition import sum_log_all
 from training.model.sampling import Shelf, whole
 
@@ -57,8 +58,7 @@ def losses(
 
 
 def _in_float32(asked: Asked) -> Asked:
-    state_BQD, key_XBLD = asked.state_BQD.float(), asked.key_XBLD.float()
-    return replace(asked, state_BQD=state_BQD, key_XBLD=key_XBLD)
+    return replace(asked, state_BQD=asked.state_BQD.float(), x_BLD=asked.x_BLD.float())
 
 
 def item_loss(
@@ -80,41 +80,17 @@ def item_loss(
     place_N = shelf.place(row_N)
     liked_N = (wish_ND * F.embedding(place_N, shelf.item_MD)).sum(-1)
     liked_N = liked_N + F.embedding(place_N, shelf.bias_M[:, None])[:, 0]
-    naming_XBQL = model.naming_logit(asked, F.embedding(type_BQ, model.naming_type_TY))
-    naming_XNL = naming_XBQL[:, named_BQ]
-    right_XNL, whole_XNL = naming_shares(model, row_BL, row_N, named_BQ)
-    right_N = torch.logaddexp(liked_N, _log_weight(naming_XNL, right_XNL))
-    whole_N = _log_weight(naming_XNL, whole_XNL)
-    return sum_log_all(wish_ND, shelf.item_MD, shelf.bias_M, whole_N) - right_N.sum()
+    right_N, named_N = liked_N, torch.full_like(liked_N, NEVER)
+    if naming := model.naming:
+        near = within_reach(row_BL, named_BQ, naming.reach)
+        type_BQY = F.embedding(type_BQ, naming.type_TY)
+        logit_XNK = naming.logit(asked.state_BQD, type_BQY, asked.x_BLD, asked.age_BQL, near)
+        right_XNK, whole_XNK = naming.shares(near.row_NK, row_N)
+        right_N = torch.logaddexp(liked_N, _log_weight(logit_XNK, right_XNK))
+        named_N = _log_weight(logit_XNK, whole_XNK)
+    return sum_log_all(wish_ND, shelf.item_MD, shelf.bias_M, named_N) - right_N.sum()
 
 
-def _log_weight(logit_XNL: Tensor, share_XNL: Tensor) -> Tensor:
-    weight_XNL = torch.where(share_XNL > 0, logit_XNL + share_XNL.clamp(min=TINY).log(), NEVER)
-    return weight_XNL.movedim(0, 1).flatten(1).logsumexp(-1)
-
-
-def naming_shares(
-    model: Model, row_BL: Tensor, row_N: Tensor, named_BQ: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Of what each token names: the share of the right item, and that of all items (X, N, L).
-
-    While the model learns, the very step that it is to learn is not counted among those that
-    went before (leave-one-out): it would have to be taken on trust when serving.
-    """
-    at_N, asked_N = named_BQ.nonzero().T
-    row_NL = row_BL[at_N]
-    right_NL = (row_NL == row_N[:, None]).float()
-    next_NL = model.share_of(row_NL, row_N[:, None])
-    whole_NL = model.share_RS[row_BL].sum(-1)[at_N]
-    if model.training:
-        last_N1 = _last_item(row_BL, named_BQ.shape[1])[at_N, asked_N][:, None]
-        step_NL = (model.step_R[row_NL] * (row_NL == last_N1)).minimum(next_NL)
-        next_NL, whole_NL = next_NL - step_NL, whole_NL - step_NL
-    return torch.stack([right_NL, next_NL]), torch.stack([torch.ones_like(right_NL), whole_NL])
-
-
-def _last_item(row_BL: Tensor, asked: int) -> Tensor:
-    """The row of the newest item up to each of the last so many positions (B, Q)."""
-    at_L = torch.arange(row_BL.shape[1], device=row_BL.device)
-    newest_BL = torch.where(row_BL >= FIRST_ITEM_ROW, at_L, 0).cummax(1).values
-    return row_BL.gather(1, newest_BL)[:, -asked:]
+def _log_weight(logit_XNK: Tensor, share_XNK: Tensor) -> Tensor:
+    weight_XNK = torch.where(share_XNK > 0, logit_XNK + share_XNK.clamp(min=TINY).log(), NEVER)
+    return weight_XNK.movedim(0, 1).flatten(1).logsumexp(-1)

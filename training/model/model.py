@@ -14,11 +14,9 @@ is a constant of the trained model.
 B customers  L tokens  F token fields  Q asked positions, the last of L  C context fields
 D width      V items   R item rows, V after the special ones   W content features of an item
 T predicted types      U = T + 1: types, then silence
-X ways to name an item: again, next      Y = X * D      S followers of an item
 """
 
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +32,9 @@ from features.encoding import (
     MAX_GAP,
 )
 from training.data.steps import Followers
-from training.model.attention import NEVER, Block, ages, by_bucket, look_back
+from training.model.attention import Block, Nearness, ages, look_back
+from training.model.naming import Naming
 
-WAYS = 2
-MAX_NAMING = 20.0  # a log weight; keeps sums of exponentials finite in float32
 INITIAL_STD = 0.05
 
 
@@ -52,6 +49,7 @@ class ModelConfig:
     heads: int = 2
     blocks: int = 2
     max_length: int = 50
+    reach: int = 50  # newest tokens that name items; 0 is none
     dropout: float = 0.1
 
 
@@ -60,9 +58,8 @@ class Asked:
     """What the model makes of the asked positions; its heads turn it into probabilities."""
 
     state_BQD: Tensor
-    key_XBLD: Tensor  # what naming compares with
-    nearness_XBQL: Tensor
-    named_BQL: Tensor  # which tokens name items
+    x_BLD: Tensor  # the tokens, as the last block finds them
+    age_BQL: Tensor  # see attention.ages
 
 
 class Items(nn.Module):
@@ -85,24 +82,9 @@ class Items(nn.Module):
         return self.own.weight + F.pad(content_VD, (0, 0, FIRST_ITEM_ROW, 0))
 
 
-class Nearness(nn.Module):
-    """Learned weights for what lies so many tokens, and so long, ago."""
-
-    def __init__(self, max_length: int, width: int) -> None:
-        super().__init__()
-        self.by_distance = nn.Embedding(max_length, width)
-        self.by_age = nn.Embedding(MAX_GAP + 1, width)
-
-    def forward(self, distance_QL: Tensor, age_BQL: Tensor) -> Tensor:
-        near_XQL = self.by_distance(distance_QL).movedim(-1, 0)
-        return near_XQL[:, None] + by_bucket(self.by_age.weight, age_BQL)
-
-
 class Model(nn.Module):
     """Reads histories, and answers at the asked positions."""
 
-    follower_RS: Tensor
-    share_RS: Tensor
     step_R: Tensor
 
     def __init__(self, config: ModelConfig, content_VW: Tensor, followers: Followers) -> None:
@@ -116,7 +98,7 @@ class Model(nn.Module):
         self.distances = nn.ModuleList(
             nn.Embedding(config.max_length, config.heads) for _ in range(config.blocks - 1)
         )
-        self.nearness = Nearness(config.max_length, config.heads + WAYS)
+        self.nearness = Nearness(config.max_length, config.heads)
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.dropout) for _ in range(config.blocks)
         )
@@ -125,11 +107,7 @@ class Model(nn.Module):
         self.intent = nn.Linear(width, config.type_count + 1)
         self.wish = nn.Linear(width, width)
         self.type_TD = nn.Parameter(torch.zeros(config.type_count, width))
-        self.naming_query = nn.Linear(width, WAYS * width, bias=False)
-        self.naming_key = nn.Linear(width, WAYS * width, bias=False)
-        self.naming_type_TY = nn.Parameter(torch.zeros(config.type_count, WAYS * width))
-        self.register_buffer("follower_RS", torch.from_numpy(followers.row_RF))
-        self.register_buffer("share_RS", torch.from_numpy(followers.share_RF))
+        self.naming = _naming(config, followers)
         self.register_buffer("step_R", torch.from_numpy(followers.step_R))
         self.apply(_initialize)
 
@@ -148,44 +126,22 @@ class Model(nn.Module):
         asked_BQD = asked_BQD + self.elapsed(context_BQC[..., CONTEXT_GAP])
         lookback = look_back(tokens_BLF, context_BQC.shape[1])
         age_BQL = ages(tokens_BLF, context_BQC[..., CONTEXT_GAP])
-        near_YBQL = self.nearness(lookback.distance_QL, age_BQL)
-        bias_HBQL, near_XBQL = near_YBQL.split([self.config.heads, WAYS])
-        state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, bias_HBQL, lookback.seen_BQL))
-        key_XBLD = _by_way(self.naming_key(x_BLD))
-        return Asked(state_BQD, key_XBLD, near_XBQL, lookback.named_BQL)
+        near_BHQL = self.nearness(lookback.distance_QL, age_BQL).transpose(0, 1)
+        bias_BHQL = near_BHQL + lookback.unseen_B1QL
+        state_BQD = self.norm(self.blocks[-1](asked_BQD, x_BLD, bias_BHQL))
+        return Asked(state_BQD, x_BLD, age_BQL)
 
     def _read(self, x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
         lookback = look_back(tokens_BLF, tokens_BLF.shape[1])
         for block, distance in zip(self.blocks[:-1], self.distances, strict=True):
-            bias_HBQL = distance(lookback.distance_QL).movedim(-1, 0)[:, None]
-            x_BLD = block(x_BLD, x_BLD, bias_HBQL, lookback.seen_BQL)
+            bias_HQL = distance(lookback.distance_QL).movedim(-1, 0)
+            x_BLD = block(x_BLD, x_BLD, bias_HQL + lookback.unseen_B1QL)
         return x_BLD
 
-    def share_of(self, row: Tensor, follower: Tensor) -> Tensor:
-        """The share that an item has of what followed the item of another row, elementwise."""
-        S = self.follower_RS.shape[1]
-        followers, first = self.follower_RS.flatten(), row * S
-        step, place = 1 << max(S - 1, 0).bit_length(), first
-        while step := step // 2:  # to the last one that is not beyond
-            further = place + step
-            ahead = followers[further.clamp(max=len(followers) - 1)] <= follower
-            place = torch.where((further < first + S) & ahead, further, place)
-        found = followers[place] == follower
-        return self.share_RS.flatten()[place] * found
 
-    def naming_logit(self, asked: Asked, type_BQY: Tensor) -> Tensor:
-        """The log weight (X, B, Q, L) with which each token names items; else NEVER.
-
-        `type_BQY` are rows of naming_type_TY: the type that is to come at each asked position.
-        """
-        query_XBQD = _by_way(self.naming_query(asked.state_BQD) + type_BQY)
-        logit_XBQL = query_XBQD @ asked.key_XBLD.transpose(2, 3) / sqrt(self.config.width)
-        logit_XBQL = (logit_XBQL + asked.nearness_XBQL).clamp(max=MAX_NAMING)
-        return logit_XBQL.masked_fill(~asked.named_BQL, NEVER)
-
-
-def _by_way(x_BLY: Tensor) -> Tensor:
-    return x_BLY.unflatten(-1, (WAYS, -1)).movedim(-2, 0)
+def _naming(config: ModelConfig, followers: Followers) -> Naming | None:
+    reach = min(config.reach, config.max_length)
+    return Naming(config.width, reach, config.type_count, followers) if reach else None
 
 
 def _initialize(module: nn.Module) -> None:
