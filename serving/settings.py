@@ -1,10 +1,9 @@
 """The settings of the server."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
+from features.cores import cores
 from features.interaction import Purpose
 from features.privacy.consent import parse_purposes
 from features.settings import FeatureSettings
@@ -84,13 +83,3 @@ class ServingSettings(FeatureSettings):
         """How many threads one model run uses: together, the runs have one for each core."""
         running = 1 if self.has_engine else self.process_count
         return self.threads or max(1, cores() // running)
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many cores this process may use, by its affinity and by its container's limit."""
-    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
-    count = len(usable(0)) if usable else os.cpu_count() or 1
-    if not quota.exists():
-        return count
-    limit, period = quota.read_text().split()
-    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))

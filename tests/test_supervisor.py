@@ -15,8 +15,9 @@ from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
 from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
+from features.cores import cores
 from serving.processes.cores import own_cores, shares
-from serving.settings import ServingSettings, cores
+from serving.settings import ServingSettings
 from tests.programs import ANSWERS, program
 from tests.running import viewed
 

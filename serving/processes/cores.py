@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from multiprocessing.connection import Connection
 
-from serving.settings import ServingSettings, cores
+from features.cores import cores
+from serving.settings import ServingSettings
 
 Serve = Callable[[ServingSettings, Connection, Connection], None]
 

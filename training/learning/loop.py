@@ -14,6 +14,7 @@ import ray.train.torch
 import torch
 from torch import Tensor, nn
 
+from features.cores import cores
 from training.data.windows import Batch
 from training.learning.averaging import Average
 from training.learning.checkpoints import Learning, State, keep_best, restore, save
@@ -58,7 +59,7 @@ def enter(config: dict[str, Any]) -> Classroom:
     """What this worker is to do."""
     plan, context = config["plan"], ray.train.get_context()
     seat = Seat(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
-    torch.set_num_threads(max(1, config["threads"] // seat.workers))
+    torch.set_num_threads(max(1, min(cores(), config["threads"] // seat.workers)))
     be_repeatable(seat.device)
     teller = Teller(config["progress"]) if seat.rank == 0 else None
     return Classroom(plan, Stream(plan, config["blocks"], seat.rank, seat.workers), seat, teller)
