@@ -81,7 +81,7 @@ def test_most_of_it_reads_nothing_and_the_rest_a_few_interactions() -> None:
     bare = bare_windows(several, asked(several), 50, 1.0, np.random.default_rng(0))
     lengths = np.bincount(bare.end - bare.start) / len(bare.end)
     assert len(lengths) == 4
-    assert lengths[0] > 0.5 > lengths[1] > lengths[3] > 0.1
+    assert lengths[0] > 0.6 > 0.15 > lengths[1] > lengths[3] > 0.05
     short = bare_windows(several, asked(several), 2, 1.0, np.random.default_rng(0))
     assert (short.end - short.start).max() == 2
 

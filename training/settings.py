@@ -41,7 +41,7 @@ class TrainingSettings:
     dropout: Annotated[float, "share of each vector left out in training"] = 0.1
     without_profile: Annotated[
         float, "share of the history learnt once more as of customers without consent"
-    ] = 0.05
+    ] = 0.1
     epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
     positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024

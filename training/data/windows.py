@@ -13,7 +13,7 @@ from training.data.questions import NONE, Questions
 from training.data.sequences import Sequences
 
 LENGTHS_ALIKE = 8
-BARE_LENGTHS = (0, 0, 0, 1, 2, 3)
+BARE_LENGTHS = (0, 0, 0, 0, 0, 1, 2, 3)
 """Interactions read without a profile, drawn alike: mostly none, else some that came along."""
 
 
