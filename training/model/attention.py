@@ -58,7 +58,7 @@ def seconds_of(gap_bucket: Tensor) -> Tensor:
 def age_bucket(seconds: Tensor) -> Tensor:
     """encoding.gap_bucket, on tensors; in one copy, as there are many of them."""
     octave = seconds.clamp(min=0).add_(1).log2_()
-    return octave.mul_(GAPS_PER_DOUBLING).floor_().add_(1).clamp_(max=MAX_GAP).int()
+    return octave.mul_(GAPS_PER_DOUBLING).int().add_(1).clamp_(max=MAX_GAP)
 
 
 def by_bucket(table_GX: Tensor, bucket: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class Nearness(nn.Module):
 
     def forward(self, distance_QL: Tensor, age_BQL: Tensor) -> Tensor:
         """For so many (width) tables (X, B, Q, L)."""
-        near_XQL = self.by_distance(distance_QL).movedim(-1, 0)
+        near_XQL = by_bucket(self.by_distance.weight, distance_QL)
         return near_XQL[:, None] + by_bucket(self.by_age.weight, age_BQL)
 
 

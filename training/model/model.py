@@ -32,7 +32,7 @@ from features.encoding import (
     MAX_GAP,
 )
 from training.data.steps import Followers
-from training.model.attention import Block, Nearness, ages, look_back
+from training.model.attention import Block, Nearness, ages, by_bucket, look_back
 from training.model.naming import Naming
 
 INITIAL_STD = 0.05
@@ -134,7 +134,7 @@ class Model(nn.Module):
     def _read(self, x_BLD: Tensor, tokens_BLF: Tensor) -> Tensor:
         lookback = look_back(tokens_BLF, tokens_BLF.shape[1])
         for block, distance in zip(self.blocks[:-1], self.distances, strict=True):
-            bias_HQL = distance(lookback.distance_QL).movedim(-1, 0)
+            bias_HQL = by_bucket(distance.weight, lookback.distance_QL)  # type: ignore[arg-type]
             x_BLD = block(x_BLD, x_BLD, bias_HQL + lookback.unseen_B1QL)
         return x_BLD
 
