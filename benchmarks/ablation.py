@@ -22,8 +22,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-import pyarrow as pa
-import ray.data
 
 from benchmarks.ablated import (
     ABLATIONS,
@@ -38,7 +36,7 @@ from benchmarks.ablated import (
 from benchmarks.composed import run_program
 from benchmarks.fitting import fitted
 from benchmarks.found import found_by, gain_of, ranks_of
-from benchmarks.newest import Newest, newest_of
+from benchmarks.newest import Newest, dataset_of, newest_of
 from benchmarks.report import RESULTS, Figure, report
 from features.record import RECORD_BYTES
 from features.settings import Home
@@ -53,7 +51,6 @@ from training.settings import TrainingSettings
 
 ROOT = Path(".interplay/bench")
 DATA_SETS = ("tmall", "complete-journey")
-BLOCKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +116,13 @@ def _outcome(
     if ablation.timeless:
         validating = max(1, round(VALIDATION_SHARE * rows / len(history)))
         split = replace(split, validation_tick=split.test_tick - validating * GAP)
-    dataset = _dataset(newest.history["customer"], history)
+    dataset = dataset_of(newest.history["customer"], history)
     followers = count_followers(dataset, split, newest.known.index)
     plan = make_plan(settings, split, newest.known, newest.vocabulary, followers, rows)
     ranker = fitted(plan, dataset).ranker
     rank_P = _ranks(ranker, ablation, newest, purchases=True)
     rank_N = _ranks(ranker, ablation, newest, purchases=False)
     return Outcome(gain_of(rank_P), np.isfinite(rank_P).astype(float), gain_of(rank_N))
-
-
-def _dataset(customers: pa.ChunkedArray, history: list[bytes]) -> ray.data.Dataset:
-    kept = [at for at, records in enumerate(history) if records]
-    table = pa.table(
-        {
-            "customer": customers.take(kept),
-            "records": pa.array([history[at] for at in kept], pa.large_binary()),
-        }
-    ).sort_by("customer")
-    step = -(-len(table) // BLOCKS)
-    return ray.data.from_arrow([table[at : at + step] for at in range(0, len(table), step)])
 
 
 def _ranks(ranker: Ranker, ablation: Ablation, newest: Newest, *, purchases: bool) -> np.ndarray:

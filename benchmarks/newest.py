@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import ray.data
 
 from features.encoding import FIRST_ITEM_ROW, ItemIndex
 from features.record import RECORD, unpack
@@ -18,6 +19,7 @@ from training.judging.examples import Examples, draw
 from training.settings import TrainingSettings
 
 WHOLE = 1 << 30  # more records than any history has
+BLOCKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def newest_of(home: Home, settings: TrainingSettings) -> Newest:
     snapshot = take_snapshot(home, vocabulary, test_share=settings.test_share)
     split, dataset = snapshot.split, read_sequences(home, vocabulary).materialize()
     history = pa.concat_tables(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
-    known = _occurring(known_items(home, before=snapshot.test_time), history, split)
+    known = occurring(known_items(home, before=snapshot.test_time), history, split)
     rng, types = np.random.default_rng(settings.seed), type_index(vocabulary)
     asking = Asking(
         horizon_ticks=int(settings.horizon_days * TICKS_PER_DAY),
@@ -71,7 +73,20 @@ def newest_of(home: Home, settings: TrainingSettings) -> Newest:
     return Newest(vocabulary, split, known, history, examples)
 
 
-def _occurring(known: KnownItems, history: pa.Table, split: Split) -> KnownItems:
+def dataset_of(customers: pa.ChunkedArray, history: list[bytes]) -> ray.data.Dataset:
+    """Rewritten histories as training reads them; customers without records are left out."""
+    kept = [at for at, records in enumerate(history) if records]
+    table = pa.table(
+        {
+            "customer": customers.take(kept),
+            "records": pa.array([history[at] for at in kept], pa.large_binary()),
+        }
+    ).sort_by("customer")
+    step = -(-len(table) // BLOCKS)
+    return ray.data.from_arrow([table[at : at + step] for at in range(0, len(table), step)])
+
+
+def occurring(known: KnownItems, history: pa.Table, split: Split) -> KnownItems:
     """Without items that only the catalog has: nothing is learnt of them, and they cost."""
     columns = unpack(np.frombuffer(b"".join(history["records"].to_pylist()), RECORD))
     rows = np.unique(known.index.rows(columns.item[columns.tick < split.test_tick]))
