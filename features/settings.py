@@ -94,6 +94,11 @@ class Home:
         """What training needs to go on after a kill."""
         return self.path / "checkpoints"
 
+    @cached_property
+    def searches(self) -> Path:
+        """What searches for better settings have tried, a folder each."""
+        return self.path / "searches"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSettings:
@@ -146,3 +151,17 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[..., Any]:
         show_envvar=True,
         help=text,
     )
+
+
+def words_of(settings: Any) -> list[str]:
+    """What to say to a command for these settings: the flags that are not as by default."""
+    words = []
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", str(value)]
+    return words

@@ -12,6 +12,7 @@ from features.settings import FeatureSettings, options
 from features.vocabulary import VocabularyError
 from training.commands import compare_command, list_command, rollback_command, show_command
 from training.settings import TrainingError, TrainingSettings, picked
+from training.tuning.command import tune_command
 from training.watching.command import watch_command
 
 REPORT = click.option(
@@ -21,14 +22,26 @@ REPORT = click.option(
 )
 
 
-@click.group(
-    commands=[list_command, show_command, compare_command, rollback_command, watch_command]
-)
+COMMANDS = [
+    list_command,
+    show_command,
+    compare_command,
+    rollback_command,
+    watch_command,
+    tune_command,
+]
+
+
+@click.group(commands=COMMANDS)
 def main() -> None:
     """Learns what comes next from the history, and publishes models that are better."""
     # Nothing leaves the machine, and nothing but our own lines reaches the terminal.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # 2 s late otherwise
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1")  # so much may be lost in a kill
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is for us
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads leave the cores alone
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -101,7 +114,9 @@ def _expected() -> tuple[type[Exception], ...]:
     """What is told in a line; asked only when something is raised, for MLflow takes a second."""
     from mlflow.exceptions import MlflowException
 
-    return TrainingError, VocabularyError, OSError, MlflowException
+    from features.declared import DeclarationError
+
+    return TrainingError, VocabularyError, DeclarationError, OSError, MlflowException
 
 
 if __name__ == "__main__":

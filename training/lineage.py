@@ -56,11 +56,11 @@ def commit() -> str:
     return run.stdout.strip()
 
 
-def name_of(lineage: Mapping[str, str]) -> str:
+def name_of(lineage: Mapping[str, str], kind: str = "run") -> str:
     """A name that the same training has again: a rerun finds by it what was cut off."""
     made_from = {key: value for key, value in lineage.items() if key != "parent"}
     text = json.dumps(made_from, sort_keys=True)
-    return f"run-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
 
 
 def differing(some: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str, str]]:

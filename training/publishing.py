@@ -45,8 +45,9 @@ class Version:
 class Publisher:
     """MLflow's runs and model registry; creates them where there are none."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, experiment: str = EXPERIMENT) -> None:
         """Opens the registry; the first time MLflow lays out its tables."""
+        self._name = experiment
         home.path.mkdir(parents=True, exist_ok=True)
         # A server keeps files where it was told to; without one they lie in the home.
         self._location = None if home.tracking_url else home.artefacts.resolve().as_uri()
@@ -178,10 +179,10 @@ class Publisher:
         raise TrainingError(f"version is {version!r}: no such model is registered; see `list`")
 
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        found = self._client.get_experiment_by_name(self._name)
         if found is not None:
             return str(found.experiment_id)
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=self._location))
+        return str(self._client.create_experiment(self._name, artifact_location=self._location))
 
     def _model(self) -> str:
         try:

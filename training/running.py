@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import ray
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
@@ -16,7 +15,7 @@ from training.export.ranker import Ranker
 from training.gate import Reason, Verdict, gains_by_slice, judge
 from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
 from training.learning.checkpoints import best_of, put_parameters
-from training.learning.cluster import fit
+from training.learning.cluster import fit, host
 from training.learning.plan import new_model
 from training.learning.progress import Progress, listening
 from training.learning.start import keep_weights
@@ -30,7 +29,6 @@ from training.watching.watching import keep_reference
 
 __all__ = ["Outcome", "Prepared", "evaluate", "prepared", "train"]
 
-LOCAL = "127.0.0.1"
 Show = Callable[[Progress], None]
 Showing = Callable[[], AbstractContextManager[Show]]
 
@@ -115,7 +113,7 @@ def _logged(publisher: Publisher, name: str, params: Mapping[str, object]) -> It
 def _fit(run: Prepared, name: str, showing: Showing) -> Ranker:
     """The trained model at its best epoch; goes on where the run of this name was cut off."""
     _clear(run.home.checkpoints, name)
-    with showing() as show, listening(_host(), show) as address:
+    with showing() as show, listening(host(), show) as address:
         result = fit(
             run.plan, run.dataset, storage=run.home.checkpoints, name=name, progress=address
         )
@@ -149,12 +147,6 @@ def _telling(publisher: Publisher, run_id: str, showing: Showing) -> Showing:
             yield tell
 
     return telling
-
-
-def _host() -> str:
-    """Where workers reach this program; only within this machine if they are all on it."""
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    return LOCAL if len(nodes) == 1 else str(ray.util.get_node_ip_address())
 
 
 # ---- Publishing --------------------------------------------------------------------------------

@@ -135,6 +135,13 @@ def best_of(checkpoint: ray.train.Checkpoint) -> dict[str, Tensor]:
         return _load(Path(folder) / BEST)
 
 
+def history_of(checkpoint: ray.train.Checkpoint) -> list[dict[str, float]]:
+    """The metrics of the epochs before it."""
+    with checkpoint.as_directory() as folder:
+        history: list[dict[str, float]] = _load(Path(folder) / LATEST)["state"]["history"]
+    return history
+
+
 def _load(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return content

@@ -3,12 +3,13 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 import ray.data
 import ray.train
@@ -18,9 +19,10 @@ from training.learning.loop import work
 from training.learning.plan import Plan
 from training.learning.progress import Address
 
+LOCAL = "127.0.0.1"
 OBJECT_STORE_BYTES = 512 << 20  # what does not fit is spilled to disk
 REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # what CUDA needs for it
-QUIET = ("ray", "ray.data", "ray.train")
+QUIET = ("ray", "ray.data", "ray.train", "ray.tune")
 
 
 @contextmanager
@@ -58,14 +60,31 @@ def fit(
 
     A run of this name that was cut off goes on.
     """
+    blocks = dataset.get_internal_block_refs()
+    trainer = trainer_of(
+        plan, blocks, storage=storage, name=name, progress=progress, threads=cores()
+    )
+    return _outside_main_thread(trainer.fit)
+
+
+def trainer_of(
+    plan: Plan,
+    blocks: Sequence["ray.ObjectRef[pa.Table]"],
+    *,
+    storage: Path,
+    name: str,
+    progress: Address,
+    threads: int,
+) -> TorchTrainer:
+    """What trains on these blocks of the history, with so many threads in all."""
     settings = plan.settings
-    trainer = TorchTrainer(
+    return TorchTrainer(
         work,  # type: ignore[arg-type]  # Ray's types know no return value
         train_loop_config={
             "plan": plan,
             "progress": progress,
-            "threads": _cores(),
-            "blocks": dataset.get_internal_block_refs(),
+            "threads": threads,
+            "blocks": blocks,
         },
         scaling_config=ray.train.ScalingConfig(num_workers=settings.workers, use_gpu=settings.gpu),
         run_config=ray.train.RunConfig(
@@ -76,12 +95,17 @@ def fit(
             worker_runtime_env={"env_vars": REPEATABLE},  # type: ignore[call-arg]
         ),
     )
-    return _outside_main_thread(trainer.fit)
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many cores Ray has found, which in a container are those of its limit."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def host() -> str:
+    """Where workers reach this process; only within this machine if they are all on it."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    return LOCAL if len(nodes) == 1 else str(ray.util.get_node_ip_address())
 
 
 def _outside_main_thread(work: Any) -> Any:

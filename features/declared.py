@@ -1,0 +1,74 @@
+"""What people declare in YAML: checked against a pydantic model, each fault with its line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+TEXTS = {"extra_forbidden": "is not known here", "model_type": "must hold fields"}
+Place = tuple[int | str, ...]  # as pydantic says where something stands
+
+
+class DeclarationError(ValueError):
+    """A file that cannot be used; the text names file, line, field and value of every fault."""
+
+
+class Section(BaseModel):
+    """A part of a declaration: nothing in it is unknown, converted, or changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Declaration = TypeVar("Declaration", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared(Generic[Declaration]):
+    """What a file says, and where."""
+
+    content: Declaration
+    path: Path
+    root: yaml.Node | None
+
+    def fault(self, place: Place, value: object, text: str) -> DeclarationError:
+        """What to raise for a value that only shows to be wrong beside other things."""
+        return DeclarationError(_told(self.path, self.root, place, value, text))
+
+
+def parse(text: bytes, path: Path, kind: type[Declaration]) -> Declared[Declaration]:
+    """What a file says; raises DeclarationError that tells all its faults."""
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DeclarationError(f"{path} is no YAML: {error}") from error
+    try:
+        return Declared(kind.model_validate({} if content is None else content), path, root)
+    except ValidationError as error:
+        faults = [
+            _told(path, root, each["loc"], each["input"], TEXTS.get(each["type"], each["msg"]))
+            for each in error.errors()
+        ]
+        raise DeclarationError("\n".join(faults)) from None
+
+
+def _told(path: Path, root: yaml.Node | None, place: Place, value: object, text: str) -> str:
+    where = ".".join(str(each) for each in place) or "the whole"
+    return f"{path}:{_line(root, place)}: {where} is {value!r}: {text}"
+
+
+def _line(node: yaml.Node | None, place: Place) -> int:
+    """The line, from 1, of what stands at this place, or of what should hold it."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in place:
+        below: Any = None
+        if isinstance(node, yaml.MappingNode):
+            below = next((pair for pair in node.value if pair[0].value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            below = node.value[step], node.value[step]
+        if below:
+            key, node = below
+            line = key.start_mark.line + 1
+    return line
