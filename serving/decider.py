@@ -36,6 +36,7 @@ from serving.tracing import part, tag
 
 PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
 CONTACT = Purpose.CONTACT
+OFFER = "OFFER"  # the action of a decision that is not silent
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,9 @@ class Decider:
         part("features", *answer.read_ns)
         if scored.batch_size:  # the model has run
             part("model", scored.began_ns, batch_size=scored.batch_size)
-        self._metrics.decided(decision.degradation.name, decision.staleness_s)
+        silence = decision.silence
+        action = OFFER if silence is None else silence.name
+        self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
         tag(model_version=decision.model_version, degradation=decision.degradation.name)
         return decision
 
