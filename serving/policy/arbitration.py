@@ -9,7 +9,8 @@ likely. So the propensity of an item, the probability that it stands in a place,
 
     share / (how many may be offered)  +  (1 - share) if by value it belongs there, else 0
 
-B customers   N candidates of all of them, customer by customer   M offered of them, in their order
+B customers   N candidates of all of them, customer by customer   O that may be offered, by value
+M offered of them, in their order
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from enum import Enum
 
 import numpy as np
 
-from serving.policy.declaration import Policy
+from serving.policy.declaration import Exploration, Policy
 from serving.policy.worth import Expected
 
 
@@ -54,38 +55,52 @@ def arbitrate(
     random: np.random.Generator,
 ) -> Offers:
     """At most k of each customer's candidates; among equals the more probable comes first."""
-    counts = np.asarray(count_B, np.int64)
-    customer_N = np.repeat(np.arange(len(counts)), counts)
+    customer_N = np.repeat(np.arange(len(count_B)), count_B)
     value_N = _value(expected, policy) - cost_B[customer_N]
     open_N = (value_N > 0) & (expected.customer_N >= policy.customer_floor)
-    # 1. By value: the place of each among those of its customer that may be offered.
+    # By value: O that may be offered, and the place of each among those of its customer.
     order_O = np.lexsort((-score_N, -value_N, customer_N))
     order_O = order_O[open_N[order_O]]
-    open_B = np.bincount(customer_N[order_O], minlength=len(counts))
+    customer_O = customer_N[order_O]
+    open_B = np.bincount(customer_O, minlength=len(count_B))
     place_O = _places(open_B)
-    # 2. Where the policy explores: the first places by lot.
-    share, places = policy.exploration.share, policy.exploration.places
-    key_O = np.full(len(order_O), places)
-    if share:
-        drawn_O = _places(open_B)[
-            _inverse(np.lexsort((random.random(len(order_O)), customer_N[order_O])))
-        ]
-        explored_O = (random.random(len(counts)) < share)[customer_N[order_O]]
-        key_O = np.where(explored_O & (drawn_O < places), drawn_O, places)
-    shown_O = np.lexsort((place_O, key_O, customer_N[order_O]))
-    # 3. The first k, and how likely each was to stand where it does.
-    kept_O = place_O < np.asarray(k_B)[customer_N[order_O]]
-    taken_M = shown_O[kept_O]
-    at_M, where_M = order_O[taken_M], place_O[kept_O]
-    by_lot_M = share / open_B[customer_N[at_M]]
-    propensity_M = by_lot_M + (1 - share) * (place_O[taken_M] == where_M)
-    propensity_M = np.where(where_M < places, propensity_M, 0.0)
+    # Which of them stands there in fact.
+    kept_O = place_O < np.asarray(k_B)[customer_O]
+    taken_M = np.flatnonzero(kept_O)
+    if policy.exploration.share:
+        taken_M = _drawn(customer_O, open_B, policy.exploration, random)[kept_O]
+    by_value_M = place_O[taken_M] == place_O[kept_O]
+    propensity_M = _propensity(
+        place_O[kept_O], by_value_M, open_B[customer_O[kept_O]], policy.exploration
+    )
     offered_B = np.minimum(open_B, k_B).tolist()
     silence_B = [
         None if offered else Silence.LOW_VALUE if held else Silence.NOT_ELIGIBLE
         for offered, held in zip(offered_B, count_B, strict=True)
     ]
-    return Offers(offered_B, at_M, value_N, propensity_M, silence_B)
+    return Offers(offered_B, order_O[taken_M], value_N, propensity_M, silence_B)
+
+
+def _drawn(
+    customer_O: np.ndarray,
+    open_B: np.ndarray,
+    exploration: Exploration,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """Each customer's order: where it is explored, first so many by lot, then the rest by value."""
+    place_O, places = _places(open_B), exploration.places
+    lot_O = place_O[_inverse(np.lexsort((random.random(len(customer_O)), customer_O)))]
+    explored_O = (random.random(len(open_B)) < exploration.share)[customer_O]
+    key_O = np.where(explored_O & (lot_O < places), lot_O, places)
+    return np.lexsort((place_O, key_O, customer_O))
+
+
+def _propensity(
+    place_M: np.ndarray, by_value_M: np.ndarray, open_M: np.ndarray, exploration: Exploration
+) -> np.ndarray:
+    share = exploration.share
+    drawn_M = share / open_M + (1 - share) * by_value_M
+    return np.where(place_M < exploration.places, drawn_M, 0.0)
 
 
 def _value(expected: Expected, policy: Policy) -> np.ndarray:
