@@ -1,6 +1,7 @@
 """The settings of the server."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from features.cores import cores
