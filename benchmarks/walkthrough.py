@@ -114,7 +114,7 @@ def _side_by_side(before: DecideInteractionResponse, after: DecideInteractionRes
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for channel, answer in ((FIRST_CHANNEL, before), (LAST_CHANNEL, after)):
         seen = f"{answer.freshness.interactions_seen} interactions seen"
-        table.add_column(f"{channel}, {seen}", width=32, no_wrap=True)
+        table.add_column(f"{channel}, {seen}", width=31, no_wrap=True)
         table.add_column("likely", justify="right")
         table.add_column("worth", justify="right")
     known = {each.item_id for each in before.candidates}
