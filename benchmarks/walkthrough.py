@@ -114,8 +114,9 @@ def _side_by_side(before: DecideInteractionResponse, after: DecideInteractionRes
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for channel, answer in ((FIRST_CHANNEL, before), (LAST_CHANNEL, after)):
         seen = f"{answer.freshness.interactions_seen} interactions seen"
-        table.add_column(f"{channel}, {seen}", width=38, no_wrap=True)
-        table.add_column("", justify="right")
+        table.add_column(f"{channel}, {seen}", width=31, no_wrap=True)
+        table.add_column("likely", justify="right")
+        table.add_column("worth", justify="right")
     known = {each.item_id for each in before.candidates}
     for old, new in zip_longest(before.candidates, after.candidates):
         fresh = new is not None and new.item_id not in known
@@ -123,10 +124,11 @@ def _side_by_side(before: DecideInteractionResponse, after: DecideInteractionRes
     return table
 
 
-def _cells(candidate: Candidate | None, *, style: str = "") -> tuple[Text, str]:
+def _cells(candidate: Candidate | None, *, style: str = "") -> tuple[Text, str, str]:
     if candidate is None:
-        return Text(), ""
-    return Text(candidate.name or candidate.item_id, style), f"{candidate.score:.1%}"
+        return Text(), "", ""
+    name = Text(candidate.name or candidate.item_id, style)
+    return name, f"{candidate.score:.1%}", f"{candidate.value:.3f}"
 
 
 def _intents(before: DecideInteractionResponse, after: DecideInteractionResponse) -> Table:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from itertools import compress
 
 from features.interaction import Purpose
 from features.measures.customers import Measures
@@ -25,13 +26,17 @@ from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Scorer
-from serving.model.scoring import Asked, Scored, now_tick, popular, score
-from serving.policy import Ranked
+from serving.model.scoring import Asked, Scored, now_tick, popular_instead, score, unwelcome
+from serving.policy.arbitration import Silence
+from serving.policy.ranking import Ranked
+from serving.policy.terms import Terms
 from serving.question import Question
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 
 PERSONALIZATION, MEASUREMENT = Purpose.PERSONALIZATION, Purpose.MEASUREMENT
+CONTACT = Purpose.CONTACT
+OFFER = "OFFER"  # the action of a decision that is not silent
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +66,8 @@ class Decision:
     staleness_s: float
     degradation: Degradation
     profiled: bool  # whether the customer's history was allowed to count
+    policy_version: str
+    silence: Silence | None  # why nothing is offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +96,11 @@ class Decider:
         memory: Memory,
         settings: ServingSettings,
         metrics: Metrics,
+        terms: Terms,
         engine: EngineLink | None = None,
     ) -> None:
         """Starts without a model: see use(). An engine, where there is one, runs it."""
+        self.terms = terms  # which may change at any time
         self._engine = engine
         self._metrics, self._note_depth = metrics, metrics.depth_of("decisions")
         self.model: Model | None = None
@@ -137,50 +146,66 @@ class Decider:
         part("features", *answer.read_ns)
         if scored.batch_size:  # the model has run
             part("model", scored.began_ns, batch_size=scored.batch_size)
-        self._metrics.decided(decision.degradation.name, decision.staleness_s)
+        silence = decision.silence
+        action = OFFER if silence is None else silence.name
+        self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
         tag(model_version=decision.model_version, degradation=decision.degradation.name)
         return decision
 
     async def _answer_all(self, questions: Sequence[Question]) -> list[_Answer]:
         """One read and one call of the model for all of them."""
         assert self.model is not None  # or nobody would have come so far
-        model, catalog = self.model, self._memory.catalog
+        model, catalog, terms = self.model, self._memory.catalog, self.terms
         self._note_depth(self._batcher.waiting)
         began_ns = time.time_ns()
         remembered = await self._remember(questions)
         asked = [
-            Asked(model, catalog, question, self._counting(each), began_ns)
+            Asked(
+                *(model, catalog, question, self._counting(each), began_ns),
+                *(terms.weight_T, max(question.k, terms.policy.pool), terms),
+            )
             for question, each in zip(questions, remembered, strict=True)
         ]
         read_ns = began_ns, time.time_ns()
+        open_B = [
+            not question.unasked or self._allows(known, CONTACT)
+            for question, known in zip(questions, remembered, strict=True)
+        ]
+        scored = iter(await self._score_all(list(compress(asked, open_B))))
+        found = zip(remembered, asked, open_B, strict=True)
+        return [
+            _Answer(self._decision(known, each, result), result, read_ns)
+            for known, each, is_open in found
+            for result in [next(scored) if is_open else unwelcome(each)]
+        ]
+
+    async def _score_all(self, asked: list[Asked]) -> list[Scored]:
+        """By popularity where the model cannot be asked."""
+        if not asked:
+            return []
         try:
             scored = await self._score(asked)
             self._failing = False
+            return list(scored)
         except Exception as error:  # whatever it is, whoever waits gets an answer
             if not self._failing:  # one line for an outage, not one for each batch
                 logger.warning("the model cannot be asked; popularity answers: %r", error)
             self._failing = True
-            scored = [popular(model, catalog, question) for question in questions]
-        found = zip(questions, remembered, asked, scored, strict=True)
-        return [
-            _Answer(self._decision(question, known, each.history, result), result, read_ns)
-            for question, known, each, result in found
-        ]
+            return [popular_instead(each) for each in asked]
 
     def _counting(self, remembered: _Remembered) -> bytes:
         """The history, as far as the customer allows that it counts."""
         return remembered.history if self._allows(remembered, PERSONALIZATION) else b""
 
-    def _decision(
-        self, question: Question, remembered: _Remembered, history: bytes, scored: Scored
-    ) -> Decision:
+    def _decision(self, remembered: _Remembered, asked: Asked, scored: Scored) -> Decision:
+        history = asked.history
         decision_id, staleness_s = uuid.uuid4().hex, self._memory.staleness_s()
         if scored.popular:
             history, degradation = b"", Degradation.POPULARITY
         else:
             degradation = remembered.degradation
         if remembered.degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
-            key, held = question.customer_key, remembered.history
+            key, held = asked.question.customer_key, remembered.history
             self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
         return Decision(
             decision_id=decision_id,
@@ -192,6 +217,8 @@ class Decider:
             staleness_s=staleness_s,
             degradation=degradation,
             profiled=self._allows(remembered, PERSONALIZATION),
+            policy_version=asked.terms.policy.version if asked.terms else "",
+            silence=scored.silence,
         )
 
     def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:

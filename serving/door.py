@@ -184,6 +184,8 @@ def question_of(
     if not 0 <= request.k <= MAX_K:
         rule = f"must be 1 to {MAX_K}, or 0 for {DEFAULT_K}"
         door.note([Violation("k", str(request.k), rule)])
+    if request.initiator not in interaction_pb.Initiator.values():
+        door.note([Violation("initiator", str(request.initiator), "must be CUSTOMER or COMPANY")])
     door.check_item_ids("candidate_item_ids", request.candidate_item_ids, MAX_CANDIDATES)
     door.check_item_ids("excluded_item_ids", request.excluded_item_ids, MAX_BATCH)
     if request.strict_item_ids:
@@ -195,6 +197,7 @@ def question_of(
         customer_key=customer_key(*customer),
         channel=request.channel,
         k=request.k or DEFAULT_K,
+        unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
         candidates=tuple(request.candidate_item_ids),
         excluded=frozenset(request.excluded_item_ids),
         filter=filter,

@@ -31,7 +31,7 @@ class Metrics:
         self.registry = _shown(counted)
         self.channels: Collection[str] = ()  # that have a label of their own
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        self._degraded: dict[str, Counter] = {}
+        self._decided: dict[tuple[str, str], Counter] = {}
         self._serving: tuple[str, str] | None = None
 
         text = "Calls by how they ended; a channel that the vocabulary does not list is 'other'"
@@ -54,8 +54,8 @@ class Metrics:
         text = "Processes that answer with this version of the model, and what it runs on"
         self._model = gauge(MODEL, text, ["version", "provider"])
 
-        text = "Decisions by how they were degraded"
-        self._decisions = counter("interplay_decisions_total", text, ["degradation"])
+        text = "Decisions by how they were degraded, and what they are: OFFER, or why silence"
+        self._decisions = counter("interplay_decisions_total", text, ["degradation", "action"])
         text = "How stale decisions were while something logged did not count yet"
         self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
         text = "How long calls that wrote took from durable to counting in every decision"
@@ -84,11 +84,12 @@ class Metrics:
         self._positions.inc(rows_BL.size)
         self._padding.inc(int(np.count_nonzero(rows_BL == PADDING_ROW)))
 
-    def decided(self, degradation: str, staleness_s: float) -> None:
-        """A decision was made."""
-        child = self._degraded.get(degradation)
+    def decided(self, degradation: str, action: str, staleness_s: float) -> None:
+        """A decision was made: an offer, or silence for a reason."""
+        child = self._decided.get((degradation, action))
         if child is None:
-            child = self._degraded[degradation] = self._decisions.labels(degradation)
+            child = self._decisions.labels(degradation, action)
+            self._decided[degradation, action] = child
         child.inc()
         if staleness_s:
             self._staleness_s.observe(staleness_s)

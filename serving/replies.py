@@ -20,6 +20,8 @@ from features.vocabulary import Initiator
 from serving.decider import Decision, Degradation
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
+from serving.policy.arbitration import Silence
+from serving.policy.ranking import Ranked
 from serving.wire import candidate
 
 NANOS_PER_SECOND = 10**9
@@ -34,6 +36,14 @@ DEGRADATION = {
     Degradation.INCOMPLETE_FEATURES: personalization_pb.DEGRADATION_LEVEL_INCOMPLETE_FEATURES,
 }
 
+SILENCE = {
+    Silence.LOW_VALUE: personalization_pb.NoAction.REASON_LOW_VALUE,
+    Silence.FATIGUE: personalization_pb.NoAction.REASON_FATIGUE,
+    Silence.NO_CONSENT: personalization_pb.NoAction.REASON_NO_CONSENT,
+    Silence.NOT_ELIGIBLE: personalization_pb.NoAction.REASON_NOT_ELIGIBLE,
+    Silence.HOLDOUT: personalization_pb.NoAction.REASON_HOLDOUT,
+}
+
 
 def decision_reply(decision: Decision, catalog: Catalog) -> bytes:
     """A decision with the items' names, as a serialised DecideInteractionResponse."""
@@ -42,12 +52,25 @@ def decision_reply(decision: Decision, catalog: Catalog) -> bytes:
         model_version=decision.model_version,
         freshness=_freshness(decision),
         profiled=decision.profiled,
+        policy_version=decision.policy_version,
     )
-    candidates = [
-        candidate(each.item_id, catalog.name(each.item_id), each.score, each.intents)
-        for each in decision.ranked
-    ]
+    if decision.silence is not None:
+        reply.no_action.reason = SILENCE[decision.silence]
+    candidates = [_candidate(each, catalog) for each in decision.ranked]
     return b"".join([reply.SerializeToString(), decision.intents, *candidates])
+
+
+def _candidate(ranked: Ranked, catalog: Catalog) -> bytes:
+    said = personalization_pb.Candidate(
+        item_id=ranked.item_id,
+        name=catalog.name(ranked.item_id),
+        score=ranked.score,
+        customer_value=ranked.customer_value,
+        company_value=ranked.company_value,
+        value=ranked.value,
+        propensity=ranked.propensity,
+    )
+    return candidate(said, ranked.intents)
 
 
 def _freshness(decision: Decision) -> personalization_pb.Freshness:

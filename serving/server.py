@@ -23,6 +23,8 @@ from serving.metrics import Metrics, serve
 from serving.model.champion import Champion
 from serving.model.device import provider_of
 from serving.model.registry import Model, Registry
+from serving.policy.declaration import PolicyError
+from serving.policy.terms import PolicyFile
 from serving.processes.health import OVERALL, Health
 from serving.processes.listening import listen
 from serving.processes.port import StartError, hold
@@ -81,7 +83,10 @@ class Server:
         self._turns = Home(self._settings.home).turns
         self._champion = Champion(self._registry.champion, self._registry.load, turns=self._turns)
         self._link = await self._connect()
-        self.decider = Decider(self.memory, self._settings, self.metrics, self._link)
+        self._policy = PolicyFile(self._settings.policy, self.memory.vocabulary)
+        terms = await asyncio.to_thread(self._policy.changed)
+        assert terms is not None  # it has never been looked at
+        self.decider = Decider(self.memory, self._settings, self.metrics, terms, self._link)
         self._health = Health()
         await self.refresh()
         await self.memory.start()
@@ -160,7 +165,8 @@ class Server:
             logger.error("the erasures cannot be read: %s", error)
 
     async def refresh(self) -> None:
-        """Takes a new champion into use, or what an engine runs."""
+        """Takes a changed policy into use, and a new champion, or what an engine runs."""
+        await self._follow_policy()
         serving, link = self.decider.model, self._link
         if link is not None and serving is not None and link.provider != serving.scorer.provider:
             serving = None  # a new engine may run the same model on something else
@@ -171,6 +177,17 @@ class Server:
             await self._use(model)
         except UnavailableError as error:  # the next look will find it again
             logger.error("model %s has to wait: %s", model.version, error)
+
+    async def _follow_policy(self) -> None:
+        try:
+            terms = await asyncio.to_thread(self._policy.changed)
+        except PolicyError as error:
+            held = self.decider.terms.policy.version
+            logger.error("policy %s goes on, as the new one has faults:\n%s", held, error)
+            return
+        if terms is not None:
+            self.decider.terms = terms
+            logger.info("policy %s decides from now on", terms.policy.version)
 
     async def _use(self, model: Model) -> None:
         catalog = await self.memory.aligned(model.scorer.items, model.content)

@@ -1,12 +1,14 @@
 """The settings of the server."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from features.cores import cores
 from features.interaction import Purpose
 from features.privacy.consent import parse_purposes
 from features.settings import FeatureSettings
+from serving.policy.declaration import DEFAULT_PATH
 
 LEAST = {
     "port": 0,
@@ -41,6 +43,7 @@ class ServingSettings(FeatureSettings):
     engine: Annotated[
         bool, "one more process runs the model for all; always so for several with --device cuda"
     ] = False
+    policy: Annotated[Path, "YAML file: what decides; a change holds from then on"] = DEFAULT_PATH
     device: Annotated[str, "what runs the model: auto (CUDA where it works), cpu, cuda"] = "auto"
     threads: Annotated[int, "threads of one model run; 0 shares the cores among processes"] = 0
     refresh_s: Annotated[float, "how often the registry is asked for a new champion"] = 5.0

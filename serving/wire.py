@@ -24,9 +24,8 @@ def candidate_intents(types: Sequence[str], probability_NT: np.ndarray) -> list[
     return _intents(types, probability_NT, personalization_pb.Candidate)
 
 
-def candidate(item_id: str, name: str, score: float, intents: bytes) -> bytes:
-    """One entry of the field `candidates` of a reply."""
-    said = personalization_pb.Candidate(item_id=item_id, name=name, score=score)
+def candidate(said: personalization_pb.Candidate, intents: bytes) -> bytes:
+    """One entry of the field `candidates` of a reply: what is said of it, and its intents."""
     body = said.SerializeToString() + intents
     return _field(_CANDIDATES.number, len(body)) + body
 

@@ -1,5 +1,6 @@
 """What tests share: hypothesis without wall-clock deadlines, and one server a file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from tests.redis_server import RedisServer
     from tests.running import Running
 
+# Programs that tests start: see tests.policies.
+os.environ["INTERPLAY_POLICY"] = str(Path(__file__).with_name("even.yaml"))
 settings.register_profile("interplay", deadline=None)
 settings.load_profile("interplay")
 

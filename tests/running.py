@@ -28,6 +28,7 @@ from serving.server import Server
 from serving.settings import ServingSettings
 from serving.tracing import Tracing
 from tests.artefacts import ITEM_IDS
+from tests.policies import EVEN
 
 
 def add_items(home: Path, *item_ids: str) -> None:
@@ -68,7 +69,7 @@ class Running:
         """Listens on a free port; looks for a champion only by refresh(), sweeps by sweep()."""
         at_leisure = {"refresh_s": 3600.0, "sweep_s": 3600.0, "read_ms": 10_000.0}
         trusting = {"assumed_consent": "personalization, measurement"}
-        values = {"home": home, "port": 0} | at_leisure | trusting | settings
+        values = {"home": home, "port": 0, "policy": EVEN} | at_leisure | trusting | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
         self._tracing = tracing
         self._ended = False

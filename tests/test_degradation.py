@@ -22,7 +22,7 @@ CALLS = 200
 
 
 def decisions(running: Running, degradation: str) -> float:
-    labels = {"degradation": degradation}
+    labels = {"degradation": degradation, "action": "OFFER"}
     counted = running.server.metrics.registry
     return counted.get_sample_value("interplay_decisions_total", labels) or 0
 

@@ -31,12 +31,13 @@ from serving.items.filters import parse_filter
 from serving.model.registry import Model, Outline
 from serving.model.scorer import Scorer
 from serving.model.scoring import Asked, Found
-from serving.policy import Best
+from serving.policy.ranking import Best
 from serving.question import Question
 from tests.artefacts import write_artefact
 
 CATALOG = Catalog(())
 T = len(load_vocabulary().predicted)
+WEIGHTS = bytes(4 * T)  # of one question
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 def asked(model: Model, history: bytes, asked_ns: int, **question: object) -> Asked:
     fields = {"customer_key": "", "channel": "web", "k": 3} | question
-    return Asked(model, CATALOG, Question(**fields), history, asked_ns)  # type: ignore[arg-type]
+    weight_T = np.arange(T, dtype=np.float32)
+    asked_ = Question(**fields)  # type: ignore[arg-type]
+    return Asked(model, CATALOG, asked_, history, asked_ns, weight_T, asked_.k)
 
 
 def test_questions_come_out_as_they_went_in(model: Model) -> None:
@@ -59,7 +62,13 @@ def test_questions_come_out_as_they_went_in(model: Model) -> None:
         asked(model, bytes(RECORD_BYTES), 20, excluded=frozenset({"käse", "a b"})),
         asked(model, b"", 20, filter=parse_filter('category == "new\nline"'), candidates=("a",)),
     ]
-    assert unpack_questions(pack_questions(batch), model, CATALOG) == batch
+    unpacked = unpack_questions(pack_questions(batch), model, CATALOG)
+    assert [said(each) for each in unpacked] == [said(each) for each in batch]
+
+
+def said(asked: Asked) -> tuple[object, ...]:
+    weights = asked.weight_T.tolist()
+    return asked.question, asked.history, asked.asked_ns, weights, asked.most
 
 
 def test_a_batch_was_asked_when_its_oldest_question_was(model: Model) -> None:
@@ -74,12 +83,15 @@ def test_nobodys_name_goes_to_the_engine(model: Model) -> None:
 def test_answers_come_out_as_they_went_in(model: Model) -> None:
     joint_NT = np.arange(3 * T, dtype=np.float32).reshape(3, T)
     intent_BU = np.arange(2 * (T + 1), dtype=np.float32).reshape(2, T + 1)
-    found = Found(Best([2, 1], ["a", "b", "käse"], joint_NT, intent_BU), "7", 8, 5, 2)
+    price_N = np.array([0.0, 2.5, 8.0])
+    best = Best([2, 1], ["a", "b", "käse"], price_N, joint_NT, intent_BU)
+    found = Found(best, "7", 8, 5, 2)
     first, second = parts_of(found)
     answer = unpack_answer(pack_answer([first, None, second], model))
     assert answer.lost == [False, True, False]
     assert answer.found.best.count_B == [2, 0, 1]
     assert answer.found.best.item_ids == ["a", "b", "käse"]
+    assert np.array_equal(answer.found.best.price_N, price_N)
     assert np.array_equal(answer.found.best.joint_NT, joint_NT)
     assert np.array_equal(answer.found.best.intent_BU[[0, 2]], intent_BU)
     rest = answer.found
@@ -129,12 +141,12 @@ def accepted(unpack: Callable[[bytes], object], body: bytes) -> bool:
     ("changes", "told"),
     [
         (struct.pack("<Iq", 0, 1), "0 questions"),
-        (struct.pack("<Iq", 2**32 - 1, 1), "12 bytes where 85899345912 are announced"),
-        (struct.pack("<Iq5I", 1, 1, 0, 0, 0, 0, 0) + b"web", "k is 0"),
-        (struct.pack("<Iq5I", 1, 1, 1, 1, 0, 0, 0) + b"xweb", "the history has 1 bytes"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 9, 0, 0) + b"web", "bytes where"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 3, 0, 0) + b"???web", "position 1"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 0, 0, 0) + b"\xff", "utf-8"),
+        (struct.pack("<Iq", 2**32 - 1, 1), "12 bytes where [0-9]+ are announced"),
+        (struct.pack("<Iq5I", 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
+        (struct.pack("<Iq5I", 1, 1, 1, 1, 0, 0, 0) + WEIGHTS + b"xweb", "the history has 1 bytes"),
+        (struct.pack("<Iq5I", 1, 1, 1, 0, 9, 0, 0) + WEIGHTS + b"web", "bytes where"),
+        (struct.pack("<Iq5I", 1, 1, 1, 0, 3, 0, 0) + WEIGHTS + b"???web", "position 1"),
+        (struct.pack("<Iq5I", 1, 1, 1, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(model: Model, changes: bytes, told: str) -> None:

@@ -31,6 +31,7 @@ from serving.question import Question
 from serving.settings import ServingSettings
 from tests.artefacts import publish, write_artefact
 from tests.interactions import interaction
+from tests.policies import even_terms
 
 VOCABULARY = load_vocabulary()
 
@@ -105,7 +106,8 @@ def model(home: Path) -> Model:
 def asked(model: Model, seen: str = "eggs", channel: str = "web", k: int = 2) -> Asked:
     history = pack(interaction(1, item_id=seen), VOCABULARY)
     question = Question(customer_key="", channel=channel, k=k)
-    return Asked(model, Catalog((), model.scorer.items), question, history, 1)
+    terms, catalog = even_terms(), Catalog((), model.scorer.items)
+    return Asked(model, catalog, question, history, 1, terms.weight_T, question.k, terms)
 
 
 def test_what_waits_of_several_callers_is_one_run(home: Path, model: Model, tmp_path: Path) -> None:

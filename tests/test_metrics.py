@@ -82,7 +82,7 @@ def test_decisions_tell_where_their_time_went(home: Path, customer: str) -> None
     assert samples["interplay_batch_size_count"] == samples["interplay_batch_size_sum"] == 1
     assert samples["interplay_positions_total"] == 3
     assert samples["interplay_padding_positions_total"] == 0
-    assert samples['interplay_decisions_total{degradation="NONE"}'] == 1
+    assert samples['interplay_decisions_total{action="OFFER",degradation="NONE"}'] == 1
     assert samples['interplay_queue_depth{queue="decisions"}'] == 0
 
 

@@ -14,13 +14,14 @@ from training.settings import TrainingSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BUILT_IN = {"vocabulary": "the built-in list", "policy": "the built-in one"}  # else a path
 
 
 def setting_rows(settings: type) -> Iterator[str]:
     """The rows of the README's table of settings."""
     hints = get_type_hints(settings, include_extras=True)
     for field in dataclasses.fields(settings):
-        default = "the built-in list" if field.name == "vocabulary" else field.default
+        default = BUILT_IN.get(field.name, field.default)
         flag = field.name.replace("_", "-")
         yield f"| `--{flag}` | {default} | {get_args(hints[field.name])[1]} |"
 

@@ -8,19 +8,23 @@ from interplay.v1.personalization_service_pb2 import (
     DegradationLevel,
     Freshness,
     Intent,
+    NoAction,
 )
 
 from features.item import Item
 from serving.decider import Decision, Degradation
 from serving.items.catalog import Catalog
-from serving.policy import Ranked
+from serving.policy.arbitration import Silence
+from serving.policy.ranking import Ranked
 from serving.replies import decision_reply
 from serving.wire import candidate_intents, reply_intents
 
 LONG = "a-type-of-a-hundred-and-thirty-letters" + "-" * 92
 
 
-def reply(ranked: list[Ranked], intents: bytes) -> DecideInteractionResponse:
+def reply(
+    ranked: list[Ranked], intents: bytes, silence: Silence | None = None
+) -> DecideInteractionResponse:
     decision = Decision(
         decision_id="d1",
         ranked=ranked,
@@ -31,6 +35,8 @@ def reply(ranked: list[Ranked], intents: bytes) -> DecideInteractionResponse:
         staleness_s=0.0,
         degradation=Degradation.NONE,
         profiled=True,
+        policy_version="spring",
+        silence=silence,
     )
     data = decision_reply(decision, Catalog([Item(item_id="tea", name="Tea")]))
     return DecideInteractionResponse.FromString(data)
@@ -74,7 +80,20 @@ def test_a_decision_is_told_whole() -> None:
         model_version="3",
         freshness=freshness,
         profiled=True,
+        policy_version="spring",
     )
+
+
+def test_silence_has_its_reason() -> None:
+    told = reply([], b"", Silence.NO_CONSENT)
+    assert told.no_action == NoAction(reason=NoAction.REASON_NO_CONSENT)
+    assert not reply([], b"").HasField("no_action")
+
+
+def test_a_candidate_tells_what_it_is_worth() -> None:
+    (told,) = reply([Ranked("tea", 0.5, b"", 0.25, 1.5, 0.875, 0.75)], b"").candidates
+    worth = told.customer_value, told.company_value, told.value, told.propensity
+    assert worth == (0.25, 1.5, 0.875, 0.75)
 
 
 @pytest.mark.parametrize("name", ["", "é", LONG])

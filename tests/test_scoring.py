@@ -20,8 +20,10 @@ from serving.model.scoring import Asked, Scored, popular, score
 from serving.question import Question
 from tests.artefacts import FRESH_BIAS, write_artefact
 from tests.interactions import interaction
+from tests.policies import even_terms
 
 VOCABULARY = load_vocabulary()
+TERMS = even_terms()
 KNOWN = tuple(f"k{number}" for number in range(8))
 FRESH = tuple(f"f{number}" for number in range(4))
 EVERY = (*KNOWN, *FRESH, "unheard-of")
@@ -45,7 +47,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 def asked(model: Model, catalog: Catalog, seen: list[str], question: Question) -> Asked:
     records = [pack(interaction(n, item_id=each), VOCABULARY) for n, each in enumerate(seen)]
-    return Asked(model, catalog, question, b"".join(records), 0)
+    most = question.k + len(EVERY)
+    history = b"".join(records)
+    return Asked(model, catalog, question, history, 0, TERMS.weight_T, most, TERMS)
 
 
 def question(k: int = 10, channel: str = "web", **changes: object) -> Question:
@@ -151,11 +155,12 @@ def test_questions_share_a_mask_wherever_they_can(model: Model) -> None:
         question(candidates=("k1", "k2"), filter=new, excluded=frozenset({"k1"})),
         question(excluded=frozenset({*MANY, "k3"}), k=100),
     ]
-    eligible = eligible_for(questions, catalog.masks)
+    k_B = [each.k for each in questions]
+    eligible = eligible_for(questions, catalog.masks, k_B)
     assert eligible.mask_B.tolist() == [0, 0, 1, 1, 2, 3, 4]
     assert eligible.eligible_EV.sum(axis=1).tolist() == [8, 8, 2, 1, 7]
-    assert eligible_for(questions[:2], catalog.masks).k == 12
-    assert eligible_for(questions, catalog.masks).k == 8 + 64  # all that there are
+    assert eligible_for(questions[:2], catalog.masks, [10, 16]).k == 18
+    assert eligible_for(questions, catalog.masks, k_B).k == 8 + 64  # all that there are
 
 
 def test_one_broken_question_does_not_spoil_its_batch(

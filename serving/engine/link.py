@@ -106,7 +106,7 @@ class EngineLink:
         body = await self._ask(pack_questions(asked))
         with self._metrics.policy_s.time():
             answer = unpack_answer(body)
-            scored = tell(answer.found, self._types)
+            scored = tell(answer.found, asked, self._types)
             every = zip(scored, answer.lost, asked, strict=True)
             return [popular_instead(each) if lost else one for one, lost, each in every]
 

@@ -18,14 +18,14 @@ from serving.items.catalog import Catalog
 from serving.items.filters import parse_filter
 from serving.model.registry import Model
 from serving.model.scoring import Asked, Found
-from serving.policy import Best
+from serving.policy.ranking import Best
 from serving.question import Question
 
 MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the largest questions
 LOST = -1  # as a count of items: the model could not run for this question
 _HEAD = Struct("<IB")  # bytes of the body, kind
 _BATCH = Struct("<Iq")  # questions, when the oldest of them was asked
-_QUESTION = Struct("<5I")  # k, bytes of history and of filter, candidates, excluded
+_QUESTION = Struct("<5I")  # most, bytes of history and of filter, candidates, excluded
 _COUNT, _FLOAT = np.dtype("<i4"), np.dtype("<f4")
 _ANSWER = Struct("<IIIqII")  # B, N, T, when the run began, batch size, max length
 
@@ -48,6 +48,7 @@ class Part(NamedTuple):
     """What was found for one question."""
 
     item_ids: Sequence[str]
+    price_K: np.ndarray
     joint_KT: np.ndarray
     intent_U: np.ndarray
     began_ns: int
@@ -95,12 +96,13 @@ def pack_questions(asked: Sequence[Asked]) -> bytes:
         question = each.question
         filter = question.filter.text.encode() if question.filter else b""
         counts = len(question.candidates), len(question.excluded)
-        sizes.append(_QUESTION.pack(question.k, len(each.history), len(filter), *counts))
+        sizes.append(_QUESTION.pack(each.most, len(each.history), len(filter), *counts))
         filters.append(filter)
         texts += [question.channel, *question.candidates, *question.excluded]
     head = _BATCH.pack(len(asked), min(each.asked_ns for each in asked))
+    weights = [each.weight_T.astype(_FLOAT, copy=False).tobytes() for each in asked]
     histories = [each.history for each in asked]
-    return b"".join([head, *sizes, *histories, *filters, "\n".join(texts).encode()])
+    return b"".join([head, *sizes, *weights, *histories, *filters, "\n".join(texts).encode()])
 
 
 def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]:
@@ -109,6 +111,8 @@ def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]
         count, asked_ns = _BATCH.unpack_from(body)
         start = _BATCH.size + _QUESTION.size * count
         sizes = list(_QUESTION.iter_unpack(body[_BATCH.size : start]))
+        T = len(model.scorer.contract.predicted_types)
+        weights, start = _numbers(body, start, _FLOAT, count * T)
         histories, start = _cut(body, start, [each[1] for each in sizes])
         filters, start = _cut(body, start, [each[2] for each in sizes])
         texts = str(body[start:], "utf-8").split("\n")
@@ -117,11 +121,14 @@ def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]
         ):
             raise MessageError(f"{count} questions, {len(texts)} texts")
         following = iter(texts)
+        questions = [
+            _question(size, str(filter, "utf-8"), following)
+            for size, filter in zip(sizes, filters, strict=True)
+        ]
+        every = zip(questions, histories, weights.reshape(count, T), strict=True)
         return [
-            Asked(
-                model, catalog, _question(size, str(filter, "utf-8"), following), history, asked_ns
-            )
-            for size, filter, history in zip(sizes, filters, histories, strict=True)
+            Asked(model, catalog, question, history, asked_ns, weight_T, question.k)
+            for question, history, weight_T in every
         ]
     except (error, ValueError) as broken:
         raise MessageError(f"no questions: {broken}") from broken
@@ -136,13 +143,13 @@ def _cut(body: bytes, start: int, sizes: Sequence[int]) -> tuple[list[bytes], in
 
 
 def _question(size: Sequence[int], filter: str, texts: Iterator[str]) -> Question:
-    k, history_bytes, _, candidates, excluded = size
-    if not k or history_bytes % RECORD_BYTES:
-        raise MessageError(f"k is {k}, the history has {history_bytes} bytes")
+    most, history_bytes, _, candidates, excluded = size
+    if not most or history_bytes % RECORD_BYTES:
+        raise MessageError(f"{most} items are asked, the history has {history_bytes} bytes")
     return Question(
         customer_key="",  # nobody's name goes to the engine
         channel=next(texts),
-        k=k,
+        k=most,
         candidates=tuple(islice(texts, candidates)),
         excluded=frozenset(islice(texts, excluded)),
         filter=parse_filter(filter) if filter else None,
@@ -154,7 +161,13 @@ def parts_of(found: Found) -> list[Part]:
     best, run = found.best, (found.began_ns, found.batch_size)
     spans = pairwise(accumulate(best.count_B, initial=0))
     return [
-        Part(best.item_ids[begin:end], best.joint_NT[begin:end], intent_U, *run)
+        Part(
+            best.item_ids[begin:end],
+            best.price_N[begin:end],
+            best.joint_NT[begin:end],
+            intent_U,
+            *run,
+        )
         for (begin, end), intent_U in zip(spans, best.intent_BU, strict=True)
     ]
 
@@ -172,6 +185,7 @@ def pack_answer(parts: Sequence[Part | None], model: Model) -> bytes:
         [
             head,
             np.array(counts, _COUNT).tobytes(),
+            *(each.price_K.astype(_FLOAT, copy=False).tobytes() for each in held),
             *(each.joint_KT.astype(_FLOAT, copy=False).tobytes() for each in held),
             *(
                 each.intent_U.astype(_FLOAT, copy=False).tobytes() if each else silent
@@ -187,13 +201,16 @@ def unpack_answer(body: bytes) -> Answer:
     try:
         B, N, T, began_ns, batch_size, max_length = _ANSWER.unpack_from(body)
         counts, start = _numbers(body, _ANSWER.size, _COUNT, B)
+        price_N, start = _numbers(body, start, _FLOAT, N)
         joint, start = _numbers(body, start, _FLOAT, N * T)
         intent, start = _numbers(body, start, _FLOAT, B * (T + 1))
         version, *item_ids = str(body[start:], "utf-8").split("\n")
         count_B = np.maximum(counts, 0)
         if not len(item_ids) == N == count_B.sum():
             raise MessageError(f"{len(item_ids)} items, {N} announced, {count_B.sum()} ranked")
-        best = Best(count_B.tolist(), item_ids, joint.reshape(N, T), intent.reshape(B, T + 1))
+        best = Best(
+            count_B.tolist(), item_ids, price_N, joint.reshape(N, T), intent.reshape(B, T + 1)
+        )
         found = Found(best, version, max_length, began_ns, batch_size)
         return Answer(found, (counts == LOST).tolist())
     except (error, ValueError) as broken:

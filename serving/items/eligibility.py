@@ -21,7 +21,7 @@ Competition: TypeAlias = tuple[tuple[str, ...], Filter | None, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """Who competes for whom, and how many the model must rank so that all get their k."""
+    """Who competes for whom, and how many the model must rank so that all get theirs."""
 
     eligible_EV: np.ndarray
     mask_B: np.ndarray
@@ -33,14 +33,15 @@ class Eligible:
         return eligible_V
 
 
-def eligible_for(questions: Sequence[Question], masks: Masks) -> Eligible:
-    """Masks as of now: what changes later does not change them."""
+def eligible_for(questions: Sequence[Question], masks: Masks, most_B: Sequence[int]) -> Eligible:
+    """For so many items each. Masks as of now: what changes later does not change them."""
     competitions: dict[Competition, int] = {}
     mask_B = [competitions.setdefault(_competition(each), len(competitions)) for each in questions]
     eligible_EV = np.empty((len(competitions), len(masks.axis.available_V)), bool)
     for row, competition in enumerate(competitions):
         eligible_EV[row] = _mask(competition, masks)
-    k = max(each.k + len(_over_fetched(each)) for each in questions)
+    each_most = zip(questions, most_B, strict=True)
+    k = max(most + len(_over_fetched(each)) for each, most in each_most)
     return Eligible(eligible_EV, np.array(mask_B, np.int64), min(k, eligible_EV.shape[1]))
 
 

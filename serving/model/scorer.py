@@ -82,10 +82,13 @@ class Scorer:
         *,
         eligible_EV: np.ndarray,
         mask_B: np.ndarray,
+        weight_BT: np.ndarray | None = None,
         fresh: Fresh | None = None,
         k: int,
     ) -> Scores:
         """Scores of customers with these packed histories, asked for in these channels.
+
+        Items are ranked by their probabilities, weighted by type; all types alike by default.
 
         `eligible_EV` has a column for each row of `fresh.vectors_ND1` after those of the known
         items; without `fresh` it may have none.
@@ -95,6 +98,8 @@ class Scorer:
         feeds = self.encoded(histories, channels, now_ticks, fresh=fresh)
         self.on_run(feeds["tokens_BLF"])
         feeds |= {"eligible_EV": eligible_EV, "mask_B": mask_B, "k": np.array(k, np.int64)}
+        if weight_BT is not None:
+            feeds["weight_BT"] = weight_BT
         return self.run(feeds)
 
     def encoded(

@@ -1,4 +1,4 @@
-"""Scoring: the questions of a batch become one model run, and what it says becomes ranked items."""
+"""Scoring: the questions of a batch become one model run, and what it says becomes offers."""
 
 import logging
 import time
@@ -19,10 +19,14 @@ from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
-from serving.policy import Best, Ranked, best, most_popular, rank
+from serving.policy.arbitration import Silence, arbitrate
+from serving.policy.ranking import Best, Ranked, best, most_popular, rank
+from serving.policy.terms import Terms
+from serving.policy.worth import expected
 from serving.question import Question
 from serving.wire import candidate_intents, reply_intents
 
+RANDOM = np.random.default_rng()  # of what policies draw by lot
 MAX_RUNS = 16  # of a batch that fails: enough to tell one culprit of 32 from the others
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,9 @@ class Asked:
     question: Question
     history: bytes
     asked_ns: int
+    weight_T: np.ndarray  # of each type in the model's ranking
+    most: int  # of the model's best compete by value
+    terms: Terms | None = None  # by which they do; none where another process lets them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class Scored:
     began_ns: int = 0  # the run of the model, and for how many
     batch_size: int = 0
     popular: bool = False  # whether the model could not run, and popularity alone decided
+    silence: Silence | None = None  # why nothing is offered
 
 
 def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
@@ -117,7 +125,7 @@ def _runs(asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
 def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:
     found = find(asked, metrics=metrics)
     with metrics.policy_s.time():
-        return tell(found, asked[0].model.scorer.contract.predicted_types)
+        return tell(found, asked, asked[0].model.scorer.contract.predicted_types)
 
 
 def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
@@ -127,7 +135,8 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
     assert isinstance(scorer, Scorer)  # an outline is for those who ask another process
     began_ns = time.time_ns()
     metrics.queue_s.observe((began_ns - min(each.asked_ns for each in asked)) / 1e9)
-    eligible = eligible_for(questions, masks)
+    most_B = [each.most for each in asked]
+    eligible = eligible_for(questions, masks, most_B)
     with metrics.model_s.time():
         scores = scorer.score(
             [each.history for each in asked],
@@ -135,12 +144,19 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
             np.full(len(asked), now_tick()),
             eligible_EV=eligible.eligible_EV,
             mask_B=eligible.mask_B,
+            weight_BT=np.stack([each.weight_T for each in asked]),
             fresh=Fresh(masks.axis.fresh, masks.axis.fresh_ND1),
             k=eligible.k,
         )
     open_BK = _open(questions, scores.item_BK, eligible, masks.axis)
-    k_B = [each.k for each in questions]
-    kept = best(scores, open_BK=open_BK, k_B=k_B, item_ids=masks.axis.item_ids)
+    axis = masks.axis
+    kept = best(
+        scores,
+        open_BK=open_BK,
+        most_B=most_B,
+        item_ids=axis.item_ids,
+        price_V=axis.columns.price_V,
+    )
     return Found(kept, model.version, scorer.contract.max_length, began_ns, len(asked))
 
 
@@ -155,28 +171,58 @@ def _open(
     return open_BK
 
 
-def tell(found: Found, types: Sequence[str]) -> list[Scored]:
-    """The same in words, for each question."""
-    best = found.best
-    run = found.version, found.max_length, found.began_ns, found.batch_size
-    every_ranked = rank(best, candidate_intents(types, best.joint_NT))
+def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Scored]:
+    """What is offered to whom by the policy, in words."""
+    terms, best = asked[0].terms, found.best
+    assert terms is not None  # or another process would be told
+    policy, questions = terms.policy, [each.question for each in asked]
+    worth = expected(best.joint_NT, best.price_N, terms.worths)
+    costs = [policy.attention.cost(each.channel, unasked=each.unasked) for each in questions]
+    offers = arbitrate(
+        worth,
+        best.joint_NT.sum(axis=1),
+        best.count_B,
+        policy=policy,
+        cost_B=np.array(costs),
+        k_B=[each.k for each in questions],
+        random=RANDOM,
+    )
+    every_ranked = rank(best, worth, offers, candidate_intents(types, best.joint_NT[offers.at_M]))
     every_intents = reply_intents((*types, SILENCE), best.intent_BU)
-    each = zip(every_ranked, every_intents, strict=True)
-    return [Scored(ranked, intents, *run) for ranked, intents in each]
+    run = found.version, found.max_length, found.began_ns, found.batch_size
+    return [
+        Scored(ranked, intents, *run, silence=silence)
+        for ranked, intents, silence in zip(
+            every_ranked, every_intents, offers.silence_B, strict=True
+        )
+    ]
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
-    """What most turn to in the channel, then anywhere; for when the model cannot be asked."""
+    """What most turn to in the channel, then anywhere; for when the model cannot be asked.
+
+    Nobody is turned to unasked for it: nothing is known of what it is worth.
+    """
+    max_length, version = model.scorer.contract.max_length, model.version
+    if question.unasked:
+        return Scored([], b"", version, max_length, popular=True, silence=Silence.LOW_VALUE)
     masks, by_channel = catalog.masks, model.popularity
     ranked = most_popular(
         chain(by_channel.get(question.channel, ()), by_channel.get("", ())),
         item_ids=masks.axis.item_ids,
-        eligible_V=eligible_for([question], masks).of(0),
+        eligible_V=eligible_for([question], masks, [question.k]).of(0),
         excluded=masks.axis.places(question.excluded),
         k=question.k,
     )
+    silence = None if ranked else Silence.NOT_ELIGIBLE
+    return Scored(ranked, b"", version, max_length, popular=True, silence=silence)
+
+
+def unwelcome(asked: Asked) -> Scored:
+    """Silence, for a customer who does not want to be turned to; the model is not asked."""
+    model = asked.model
     max_length = model.scorer.contract.max_length
-    return Scored(ranked, b"", model.version, max_length, popular=True)
+    return Scored([], b"", model.version, max_length, silence=Silence.NO_CONSENT)
 
 
 def popular_instead(asked: Asked) -> Scored:

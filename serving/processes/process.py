@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from features.log.contract import LogError
 from features.vocabulary import VocabularyError
+from serving.policy.declaration import PolicyError
 from serving.processes.port import StartError
 from serving.settings import ServingSettings
 from serving.tracing import TracingError, tracing_of
 
-EXPECTED = (StartError, VocabularyError, LogError, TracingError, OSError)
+EXPECTED = (StartError, VocabularyError, PolicyError, LogError, TracingError, OSError)
 """What may keep a process from starting; the text is meant for whoever started it."""
 
 

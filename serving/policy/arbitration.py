@@ -1,0 +1,123 @@
+"""Arbitration: which candidates are offered, in which order, or nothing at all.
+
+A candidate is worth the weighted value of both sides less what the customer's attention costs, and
+silence is worth 0. It may be offered if it is worth more than silence, and not less to the customer
+than the floor: what harms the customer is not offered, whatever it earns.
+
+Of a share of decisions the first places are drawn from all that may be offered, each order being as
+likely. So the propensity of an item, the probability that it stands in a place, is known exactly:
+
+    share / (how many may be offered)  +  (1 - share) if by value it belongs there, else 0
+
+B customers   N candidates of all of them, customer by customer   O that may be offered, by value
+M offered of them, in their order
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from serving.policy.declaration import Exploration, Policy
+from serving.policy.worth import Expected
+
+
+class Silence(Enum):
+    """Why nothing is offered."""
+
+    LOW_VALUE = 1  # nothing is worth more than silence
+    FATIGUE = 2  # the customer has been turned to often enough
+    NO_CONSENT = 3  # the customer does not want to be turned to
+    NOT_ELIGIBLE = 4  # there is nothing that might be offered
+    HOLDOUT = 5  # the customer belongs to those who are left alone, for comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What is offered to each customer, best first."""
+
+    count_B: list[int]
+    at_M: np.ndarray  # which of the N
+    value_N: np.ndarray  # of both sides, less attention
+    propensity_M: np.ndarray  # 0 beyond the places that are drawn
+    silence_B: list[Silence | None]
+
+
+def arbitrate(
+    expected: Expected,
+    score_N: np.ndarray,
+    count_B: Sequence[int],
+    *,
+    policy: Policy,
+    cost_B: np.ndarray,
+    k_B: Sequence[int],
+    random: np.random.Generator,
+) -> Offers:
+    """At most k of each customer's candidates; among equals the more probable comes first."""
+    customer_N = np.repeat(np.arange(len(count_B)), count_B)
+    value_N = _value(expected, policy) - cost_B[customer_N]
+    open_N = (value_N > 0) & (expected.customer_N >= policy.customer_floor)
+    # By value: O that may be offered, and the place of each among those of its customer.
+    order_O = np.lexsort((-score_N, -value_N, customer_N))
+    order_O = order_O[open_N[order_O]]
+    customer_O = customer_N[order_O]
+    open_B = np.bincount(customer_O, minlength=len(count_B))
+    place_O = _places(open_B)
+    # Which of them stands there in fact.
+    kept_O = place_O < np.asarray(k_B)[customer_O]
+    taken_M = np.flatnonzero(kept_O)
+    if policy.exploration.share:
+        taken_M = _drawn(customer_O, open_B, policy.exploration, random)[kept_O]
+    by_value_M = place_O[taken_M] == place_O[kept_O]
+    propensity_M = _propensity(
+        place_O[kept_O], by_value_M, open_B[customer_O[kept_O]], policy.exploration
+    )
+    offered_B = np.minimum(open_B, k_B).tolist()
+    silence_B = [
+        None if offered else Silence.LOW_VALUE if held else Silence.NOT_ELIGIBLE
+        for offered, held in zip(offered_B, count_B, strict=True)
+    ]
+    return Offers(offered_B, order_O[taken_M], value_N, propensity_M, silence_B)
+
+
+def _drawn(
+    customer_O: np.ndarray,
+    open_B: np.ndarray,
+    exploration: Exploration,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """Each customer's order: where it is explored, first so many by lot, then the rest by value."""
+    place_O, places = _places(open_B), exploration.places
+    lot_O = place_O[_inverse(np.lexsort((random.random(len(customer_O)), customer_O)))]
+    explored_O = (random.random(len(open_B)) < exploration.share)[customer_O]
+    key_O = np.where(explored_O & (lot_O < places), lot_O, places)
+    return np.lexsort((place_O, key_O, customer_O))
+
+
+def _propensity(
+    place_M: np.ndarray, by_value_M: np.ndarray, open_M: np.ndarray, exploration: Exploration
+) -> np.ndarray:
+    share = exploration.share
+    drawn_M = share / open_M + (1 - share) * by_value_M
+    return np.where(place_M < exploration.places, drawn_M, 0.0)
+
+
+def _value(expected: Expected, policy: Policy) -> np.ndarray:
+    weights = policy.weights
+    value_N: np.ndarray = (
+        weights.customer * expected.customer_N + weights.company * expected.company_N
+    )
+    return value_N
+
+
+def _places(count_B: np.ndarray) -> np.ndarray:
+    """0, 1, ... anew for each customer."""
+    starts = np.cumsum(count_B) - count_B
+    return np.arange(count_B.sum()) - np.repeat(starts, count_B)
+
+
+def _inverse(order: np.ndarray) -> np.ndarray:
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return inverse

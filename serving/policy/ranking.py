@@ -1,0 +1,102 @@
+"""Ranking: from the model's scores to the candidates of a decision, and those that are offered.
+
+B customers   K ranked   T predicted types   U types and silence   V items
+N candidates of all customers, one customer after the other   M offered of them
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+
+from serving.model.scorer import Scores
+from serving.policy.arbitration import Offers
+from serving.policy.worth import Expected
+
+ItemIds = Callable[[Sequence[int]], list[str]]
+"""Which items stand at these places of the item axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One item that may be offered."""
+
+    item_id: str
+    score: float
+    intents: bytes  # see serving.wire
+    customer_value: float = 0.0
+    company_value: float = 0.0
+    value: float = 0.0
+    propensity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The candidates of each customer one after the other, and what the model says of them."""
+
+    count_B: Sequence[int]
+    item_ids: Sequence[str]  # N
+    price_N: np.ndarray  # 0 where it is not known
+    joint_NT: np.ndarray
+    intent_BU: np.ndarray
+
+
+def best(
+    scores: Scores,
+    *,
+    open_BK: np.ndarray,
+    most_B: Sequence[int],
+    item_ids: ItemIds,
+    price_V: np.ndarray,
+) -> Best:
+    """For each customer the best `most` items that are open to them, in the model's order."""
+    kept_BK = open_BK & (np.cumsum(open_BK, axis=1) <= np.array(most_B)[:, None])
+    places = scores.item_BK[kept_BK]
+    return Best(
+        kept_BK.sum(axis=1).tolist(),
+        item_ids(places.tolist()),
+        np.nan_to_num(price_V[places]),
+        scores.joint_BKT[kept_BK],
+        scores.intent_BU,
+    )
+
+
+def rank(
+    best: Best, expected: Expected, offers: Offers, intents_M: Sequence[bytes]
+) -> list[list[Ranked]]:
+    """What is offered to each customer, with the types that come next with it."""
+    at_M = offers.at_M
+    every = map(
+        Ranked,
+        [best.item_ids[each] for each in at_M.tolist()],
+        best.joint_NT[at_M].sum(axis=1).tolist(),
+        intents_M,
+        expected.customer_N[at_M].tolist(),
+        expected.company_N[at_M].tolist(),
+        offers.value_N[at_M].tolist(),
+        offers.propensity_M.tolist(),
+    )
+    return [list(islice(every, count)) for count in offers.count_B]
+
+
+def most_popular(
+    order: Iterable[int],
+    *,
+    item_ids: ItemIds,
+    eligible_V: np.ndarray,
+    excluded: Sequence[int] = (),
+    k: int,
+) -> list[Ranked]:
+    """The first `k` of an order of popularity that are eligible and not excluded; without score.
+
+    Where these are too few, other eligible items follow.
+    """
+    others = (int(each) for each in np.flatnonzero(eligible_V))
+    kept = (each for each in chain(order, others) if eligible_V[each] and each not in excluded)
+    best: dict[int, None] = {}
+    for each in kept:
+        best[each] = None
+        if len(best) == k:
+            break
+    return [Ranked(each, 0.0, b"") for each in item_ids(list(best))]

@@ -1,0 +1,52 @@
+"""The terms of a decision: a policy, and what follows from it for these interaction types.
+
+T predicted types
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.vocabulary import Vocabulary
+from serving.policy.declaration import Policy, PolicyError, parse_policy
+from serving.policy.worth import Worths, ranking_weights, worths_of
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Made once for a policy, used by every decision while it holds."""
+
+    policy: Policy
+    worths: Worths
+    weight_T: np.ndarray  # by what the model ranks
+
+
+def terms_of(policy: Policy, vocabulary: Vocabulary) -> Terms:
+    """Raises PolicyError."""
+    worths = worths_of(policy, vocabulary)
+    return Terms(policy, worths, ranking_weights(worths, policy))
+
+
+class PolicyFile:
+    """A policy file, which may change at any time."""
+
+    def __init__(self, path: Path, vocabulary: Vocabulary) -> None:
+        """Reads nothing yet."""
+        self._path, self._vocabulary = path, vocabulary
+        self._seen: bytes | None = None
+
+    def changed(self) -> Terms | None:
+        """What it says, if that is not what it said the last time; raises PolicyError then."""
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            content, trouble = b"", f"{self._path} cannot be read: {error}"
+        else:
+            trouble = ""
+        if content == self._seen:
+            return None
+        self._seen = content
+        if trouble:
+            raise PolicyError(trouble)
+        return terms_of(parse_policy(content, self._path), self._vocabulary)

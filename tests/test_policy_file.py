@@ -1,0 +1,73 @@
+"""The file that declares the policy: its faults have lines, and its changes are found."""
+
+from pathlib import Path
+
+import pytest
+
+from features.vocabulary import load_vocabulary
+from serving.policy.declaration import DEFAULT_PATH, PolicyError, parse_policy
+from serving.policy.terms import PolicyFile
+
+FAULTY = b"""version: 7
+weights: {customer: 1.5}
+attention:
+  asked: .nan
+  unasked:
+    email: -1
+  colour: red
+values:
+  purchase: {customer: lots}
+"""
+
+
+def test_ours_is_valid_and_says_what_the_classes_say_by_default() -> None:
+    policy = parse_policy(DEFAULT_PATH.read_bytes(), DEFAULT_PATH)
+    assert policy.version == "default-1"
+    assert policy.attention.cost("email", unasked=True) == 0.002
+    assert policy.attention.cost("kiosk", unasked=True) == 0.004
+    assert policy.attention.cost("email", unasked=False) == 0.0
+
+
+def test_every_fault_is_told_with_line_field_and_value() -> None:
+    with pytest.raises(PolicyError) as raised:
+        parse_policy(FAULTY, Path("spring.yaml"))
+    assert sorted(str(raised.value).splitlines()) == [
+        "spring.yaml:1: version is 7: Input should be a valid string",
+        "spring.yaml:2: weights.customer is 1.5: Input should be less than or equal to 1",
+        "spring.yaml:4: attention.asked is nan: Input should be a finite number",
+        "spring.yaml:6: attention.unasked.email is -1: Input should be greater than or equal to 0",
+        "spring.yaml:7: attention.colour is 'red': Extra inputs are not permitted",
+        "spring.yaml:9: values.purchase.customer is 'lots': Input should be a valid number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"", "spring.yaml:1: version: Field required"),
+        (b"- 1", "spring.yaml:1: the policy is [1]: Input should be a valid dictionary"),
+        (b"version: [", "spring.yaml is no policy: "),
+        (b"\xff\xfe\x00", "spring.yaml is no policy: "),
+    ],
+)
+def test_what_is_no_policy_is_refused(text: bytes, complaint: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        parse_policy(text, Path("spring.yaml"))
+    assert str(raised.value).startswith(complaint)
+
+
+def test_a_change_is_found_once(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    file = PolicyFile(path, load_vocabulary())
+    with pytest.raises(PolicyError, match="cannot be read"):
+        file.changed()
+    assert file.changed() is None
+    path.write_text("version: one")
+    terms = file.changed()
+    assert terms is not None
+    assert terms.policy.version == "one"
+    assert file.changed() is None
+    path.write_text("version: two\nvalues: {barter: {}}")
+    with pytest.raises(PolicyError, match="policy two: values names unknown types: barter"):
+        file.changed()
+    assert file.changed() is None
