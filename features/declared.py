@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-TEXTS = {"extra_forbidden": "is not known here", "model_type": "must hold fields"}
 Place = tuple[int | str, ...]  # as pydantic says where something stands
 
 
@@ -34,29 +33,29 @@ class Declared(Generic[Declaration]):
 
     def fault(self, place: Place, value: object, text: str) -> DeclarationError:
         """What to raise for a value that only shows to be wrong beside other things."""
-        return DeclarationError(_told(self.path, self.root, place, value, text))
+        where = ".".join(str(each) for each in place)
+        line = _line(self.root, place)
+        return DeclarationError(f"{self.path}:{line}: {where} is {value!r}: {text}")
 
 
-def parse(text: bytes, path: Path, kind: type[Declaration]) -> Declared[Declaration]:
-    """What a file says; raises DeclarationError that tells all its faults."""
+def parse(text: bytes, path: Path, kind: type[Declaration], *, what: str) -> Declared[Declaration]:
+    """What a file says that is to be a `what`; raises DeclarationError that tells all faults."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DeclarationError(f"{path} is no YAML: {error}") from error
+        raise DeclarationError(f"{path} is no {what}: {error}") from error
     try:
         return Declared(kind.model_validate({} if content is None else content), path, root)
     except ValidationError as error:
-        faults = [
-            _told(path, root, each["loc"], each["input"], TEXTS.get(each["type"], each["msg"]))
-            for each in error.errors()
-        ]
+        faults = [_told(each, path, root, what) for each in error.errors()]
         raise DeclarationError("\n".join(faults)) from None
 
 
-def _told(path: Path, root: yaml.Node | None, place: Place, value: object, text: str) -> str:
-    where = ".".join(str(each) for each in place) or "the whole"
-    return f"{path}:{_line(root, place)}: {where} is {value!r}: {text}"
+def _told(fault: Any, path: Path, root: yaml.Node | None, what: str) -> str:
+    where = ".".join(str(each) for each in fault["loc"]) or f"the {what}"
+    given = "" if fault["type"] == "missing" else f" is {fault['input']!r}"
+    return f"{path}:{_line(root, fault['loc'])}: {where}{given}: {fault['msg']}"
 
 
 def _line(node: yaml.Node | None, place: Place) -> int:

@@ -32,7 +32,7 @@ from training.tuning.trial import (
 DECLARED = "search.json"  # in a search's folder: all that must be the same for it to go on
 TUNE, CHECKPOINTS = "tune", "trials"  # beside it: Ray Tune's state, and the trials' own
 STATES = "experiment_state-*.json"  # as Ray Tune calls it
-ALMOST_NOTHING = {"memory": 1}  # a byte: what waits for workers must not keep a core from them
+ALMOST_NOTHING = {"memory": 1.0}  # a byte: what waits for workers must not keep a core from them
 GO_ON = ray.tune.ResumeConfig(
     errored=ray.tune.ResumeConfig.ResumeType.RESUME  # type: ignore[arg-type]  # its own type
 )

@@ -74,7 +74,7 @@ class Space(Section):
 
 def read_space(path: Path, settings: TrainingSettings, *, max_records: int) -> Space:
     """The space that a file declares; raises DeclarationError if models in it cannot be built."""
-    declared = parse(path.read_bytes(), path, Space)
+    declared = parse(path.read_bytes(), path, Space, what="space")
     space = declared.content
     longest = max(_whole(space.max_length, settings.max_length))
     if space.max_length and longest >= max_records:
