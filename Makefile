@@ -37,7 +37,7 @@ demo: $(READY)
 
 bench: $(READY)
 	@test -f benchmarks/$(subst -,_,$(NAME)).py || { \
-		echo "make bench NAME=<one of: ablation decision demo features gpu history memory overload precision quality retraining scoring serving serving-peers swap training>"; \
+		echo "make bench NAME=<one of: ablation cold decision demo features gpu history memory overload precision quality retraining scoring serving serving-peers swap training>"; \
 		exit 2; }
 	@$(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 
