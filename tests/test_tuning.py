@@ -213,6 +213,11 @@ def test_the_same_settings_learn_the_same_before_and_after_a_kill(story: Story) 
     assert [second["1"], second["2"]] == first
 
 
+def lines_of(story: Story) -> list[str]:
+    """What the second run printed."""
+    return story.printed.splitlines()
+
+
 def test_the_table_and_the_flags_are_printed(story: Story) -> None:
     *_, table = story.printed.partition("validation loss")
     rows = [line.split() for line in table.splitlines() if re.match(r"\s+\d ", line)]
@@ -220,7 +225,7 @@ def test_the_table_and_the_flags_are_printed(story: Story) -> None:
     assert [row[:2] for row in rows] == [["1", "16"], ["2", "16"]]
     assert min(row[2] for row in rows) <= loss
     flags = "--width 16 --max-length 8 --epochs 2 --positions-a-step 256 --patience 0 --examples 50"
-    assert story.printed.rstrip().endswith(f"train --home {story.home.path} {flags}")
+    assert f"python -m training train --home {story.home.path} {flags}" in lines_of(story)
 
 
 def test_every_trial_is_a_run_in_an_experiment_of_its_own(story: Story) -> None:
