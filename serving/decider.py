@@ -13,7 +13,7 @@ from itertools import compress
 
 from features.interaction import Purpose
 from features.measures.customers import Measures
-from features.measures.decision_log import DecisionLog, Sample
+from features.measures.samples import SampleLog, Sample
 from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
@@ -22,14 +22,24 @@ from serving.batching.batcher import Batcher, Run, in_thread
 from serving.engine.link import EngineLink
 from serving.errors import NoModelError, UnavailableError
 from serving.items.catalog import Catalog
+from serving.items.topics import Topics, muting
 from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Scorer
-from serving.model.scoring import Asked, Scored, now_tick, popular_instead, score, unwelcome
+from serving.model.scoring import (
+    Asked,
+    Scored,
+    by_wish,
+    now_tick,
+    popular_instead,
+    score,
+    unwelcome,
+)
 from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 from serving.policy.terms import Terms
+from serving.policy.wishes import declined
 from serving.question import Question
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -106,10 +116,11 @@ class Decider:
         self.model: Model | None = None
         self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
+        self.topics = Topics()
         self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
-        self._log = DecisionLog(
-            Home(settings.home).decisions,
+        self._log = SampleLog(
+            Home(settings.home).samples,
             Measures(memory.vocabulary, settings.max_records),
             share=settings.log_share,
         )
@@ -161,23 +172,37 @@ class Decider:
         remembered = await self._remember(questions)
         asked = [
             Asked(
-                *(model, catalog, question, self._counting(each), began_ns),
+                *(model, catalog, self._wished(question, each), self._counting(each), began_ns),
                 *(terms.weight_T, max(question.k, terms.policy.pool), terms),
             )
             for question, each in zip(questions, remembered, strict=True)
         ]
         read_ns = began_ns, time.time_ns()
-        open_B = [
-            not question.unasked or self._allows(known, CONTACT)
-            for question, known in zip(questions, remembered, strict=True)
-        ]
+        silence_B = [self._unwelcome(*each) for each in zip(questions, remembered, strict=True)]
+        open_B = [silence is None for silence in silence_B]
         scored = iter(await self._score_all(list(compress(asked, open_B))))
-        found = zip(remembered, asked, open_B, strict=True)
+        results = [
+            unwelcome(each, silence) if silence else by_wish(question, each, next(scored))
+            for question, each, silence in zip(questions, asked, silence_B, strict=True)
+        ]
         return [
             _Answer(self._decision(known, each, result), result, read_ns)
-            for known, each, is_open in found
-            for result in [next(scored) if is_open else unwelcome(each)]
+            for known, each, result in zip(remembered, asked, results, strict=True)
         ]
+
+    def _wished(self, question: Question, remembered: _Remembered) -> Question:
+        """Without what the customer has muted."""
+        preferences, catalog = remembered.consent.preferences, self._memory.catalog
+        if not preferences.muted:
+            return question
+        types = self._memory.vocabulary.predicted
+        return muting(question, preferences, catalog, self.topics.of(catalog), types)
+
+    def _unwelcome(self, question: Question, remembered: _Remembered) -> Silence | None:
+        """Why the customer is not to be turned to, here and now; None where that may be."""
+        if question.unasked and not self._allows(remembered, CONTACT):
+            return Silence.NO_CONSENT
+        return declined(question, remembered.consent.preferences, now_tick())
 
     async def _score_all(self, asked: list[Asked]) -> list[Scored]:
         """By popularity where the model cannot be asked."""
