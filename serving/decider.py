@@ -159,7 +159,8 @@ class Decider:
             part("model", scored.began_ns, batch_size=scored.batch_size)
         silence = decision.silence
         action = OFFER if silence is None else silence.name
-        self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
+        if not question.only_looks:
+            self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
         tag(model_version=decision.model_version, degradation=decision.degradation.name)
         return decision
 
@@ -229,7 +230,8 @@ class Decider:
             history, degradation = b"", Degradation.POPULARITY
         else:
             degradation = remembered.degradation
-        if remembered.degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
+        sampled = remembered.degradation is Degradation.NONE and not asked.question.only_looks
+        if sampled and self._allows(remembered, MEASUREMENT):
             key, held = asked.question.customer_key, remembered.history
             self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
         return Decision(
