@@ -5,8 +5,8 @@
 
 RecTools' SASRec and our loop learn the same interactions of ml-1m, all of each user but the last,
 with as many threads, in as many epochs, by the loss over the whole catalog, with a model of the
-same width, blocks, heads and length; ours has the larger feed-forward layers, ages and its other heads
-besides. A sample is a position with an item to be learnt. We learn all of them in each epoch,
+same width, blocks, heads and length; ours has the larger feed-forward layers, ages and its other
+heads besides. A sample is a position with an item to be learnt. We learn all of them in each epoch,
 RecTools the newest of each user: each is given what it really learns. All processes' CPU time
 counts. Then both give ten items to each user, seen ones left out, and the same code judges.
 """
