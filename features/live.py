@@ -13,7 +13,7 @@ from features.held import Held, held_interactions
 from features.history.partitions import is_empty
 from features.interaction import Interaction
 from features.item import Item
-from features.log.contract import Appended, ItemChange, open_log
+from features.log.contract import Appended, Heard, ItemChange, Wanted, open_log
 from features.online.applying import (
     Applied,
     Applier,
@@ -102,6 +102,10 @@ class LiveFeatures:
     def learn_erasures(self) -> None:
         """Reads the tombstones that others have left; raises LogError."""
         self.erasures = Erasures(self._log.erasures())
+
+    def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody records from now on, see Log.listen; raises LogError."""
+        return self._log.listen(wanted, heard)
 
     def items(self) -> Iterator[Item]:
         """The whole catalog."""

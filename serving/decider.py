@@ -13,7 +13,7 @@ from itertools import compress
 
 from features.interaction import Purpose
 from features.measures.customers import Measures
-from features.measures.samples import SampleLog, Sample
+from features.measures.samples import Sample, SampleLog
 from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
@@ -265,7 +265,7 @@ class Decider:
 
     def _with_own(self, question: Question, known: Known, degradation: Degradation) -> _Remembered:
         vocabulary, history, said = self._memory.vocabulary, known.history, known.consent
-        if own := question.interactions:
+        if own := question.own:
             packed = b"".join(pack(each, vocabulary) for each in own)
             history = merge(history, packed, max_records=self._memory.max_records)
             consents = b"".join(consent_records(each, vocabulary) for each in own)

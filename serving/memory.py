@@ -17,7 +17,7 @@ from features.encoding import ItemIndex
 from features.interaction import Interaction, Violation
 from features.item import Item
 from features.live import LiveFeatures
-from features.log.contract import Appended, LogError, TooLargeError
+from features.log.contract import Appended, Heard, LogError, TooLargeError, Wanted
 from features.online.contract import OnlineError
 from features.online.store import Known
 from features.privacy.erasure import Erasures
@@ -242,6 +242,10 @@ class Memory:
     async def get_item(self, item_id: str) -> Item | None:
         """One item of the catalog, from the online store; raises UnavailableError."""
         return await self._in_features_thread(partial(self._live.get_item, item_id))
+
+    async def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody records from now on, see Log.listen; raises UnavailableError."""
+        return await self._in_log_thread(partial(self._live.listen, wanted, heard))
 
     async def read_catalog(self) -> None:
         """Reads the whole catalog as it stands in the log: once, at the start."""

@@ -20,5 +20,11 @@ class Question:
     muted: frozenset[str] = frozenset()  # categories and brands, see features.topic
     muted_types: frozenset[str] = frozenset()  # nothing is offered that most probably leads to one
     interactions: tuple[Interaction, ...] = ()  # to record first
+    recorded: tuple[Interaction, ...] = ()  # already, though it may not be visible yet
     only_looks: bool = False  # what is answered is shown to nobody as an offer, nor logged
     deadline: float | None = None  # in the loop's time
+
+    @property
+    def own(self) -> tuple[Interaction, ...]:
+        """What counts in the answer in any case."""
+        return self.recorded + self.interactions

@@ -22,6 +22,8 @@ LEAST = {
     "grace_s": 0,
     "connection_age_s": 0.01,
     "log_share": 0,
+    "conversations": 0,
+    "idle_s": 0.01,
     "max_records": 1,
     "read_ms": 1,
     "sweep_s": 0.01,
@@ -52,6 +54,8 @@ class ServingSettings(FeatureSettings):
     connection_age_s: Annotated[
         float, "after that a connection is closed, so that its client finds new servers"
     ] = 300.0
+    conversations: Annotated[int, "conversations open at once in a process, at most"] = 1000
+    idle_s: Annotated[float, "after that a conversation in which nothing is said ends"] = 300.0
     metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
     health_port: Annotated[
         int, "port that has nothing but the health checks, always in plaintext; 0: none"

@@ -29,6 +29,7 @@ ONLY_IN = {
     "nats": {"features/log/jetstream.py", "features/log/jetstream_reader.py"},
     "redis": {"features/online/redis_link.py"},
     "interplay": {
+        "serving/conversation.py",
         "serving/door.py",
         "serving/preferences.py",
         "serving/replies.py",
