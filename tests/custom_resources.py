@@ -38,7 +38,7 @@ def published_schemas() -> dict[str, Any]:
     """By version and kind, those of the definitions that lie there; strict as Kubernetes is."""
     schemas = {}
     for path in sorted(PUBLISHED.glob("*.yaml")) if PUBLISHED.exists() else ():
-        for document in yaml.safe_load_all(path.read_text()):
+        for document in yaml.load_all(path.read_text(), yaml.CSafeLoader):
             for each in document.get("items", [document]):
                 spec = each["spec"]
                 for version in spec["versions"]:
@@ -52,7 +52,8 @@ def _strict(schema: Any) -> Any:
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: _strict(each) for name, each in schema.items() if name != "format"}
+    untold = {name for name in ("format", "pattern") if isinstance(schema.get(name), str)}  # Go's
+    made = {name: _strict(each) for name, each in schema.items() if name not in untold}
     open_ended = made.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in made
     if isinstance(made.get("properties"), dict) and made.get("type") == "object" and not open_ended:
         made["additionalProperties"] = False
