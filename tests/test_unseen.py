@@ -48,7 +48,7 @@ def test_an_item_that_was_never_seen_is_taken_for_a_seldom_seen_one(model: Model
     changed_R = (model.items.own.weight != before_RD).any(1)
     assert changed_R.nonzero().flatten().tolist() == [FIRST_ITEM_ROW + 4]
     assert torch.equal(model.items.own.weight[FIRST_ITEM_ROW + 4], before_RD[FIRST_ITEM_ROW + 2])
-    assert float(model.items.bias_V[4]) == pytest.approx(bias)
+    assert model.items.bias_V[4].item() == pytest.approx(bias)
 
 
 def test_known_items_taken_for_new_ones_are_expected_as_often_as_they_came(model: Model) -> None:
