@@ -7,6 +7,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from interplay.v1 import customer_service_pb2, personalization_service_pb2
 
 from tests.custom_resources import SHAPES, published_schemas, strays
 from tests.manifests import K8S, OVERLAYS, Manifest, composed, of_kind, overlay, pods, rendered
@@ -117,3 +118,19 @@ def test_dashboards_and_other_files_are_what_they_say(tmp_path: Path) -> None:
     [board] = [each for each in maps if "dashboard.json" in each["data"]]
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert yaml.safe_load(board["data"]["dashboard.json"])["title"] == "Interplay"
+
+
+def test_the_route_leads_to_what_frontends_and_customer_care_call(tmp_path: Path) -> None:
+    manifests = composed(tmp_path, ("gateway",))
+    [route] = of_kind(manifests, "GRPCRoute")
+    [rule] = route["spec"]["rules"]
+    called = {each["method"]["service"] for each in rule["matches"]}
+    known = {
+        f"{module.DESCRIPTOR.package}.{name}"
+        for module in (personalization_service_pb2, customer_service_pb2)
+        for name in module.DESCRIPTOR.services_by_name
+    }
+    assert called == known
+    [target] = rule["backendRefs"]
+    services = {each["metadata"]["name"]: each["spec"] for each in of_kind(manifests, "Service")}
+    assert [each["port"] for each in services[target["name"]]["ports"]] == [target["port"]]
