@@ -184,9 +184,9 @@ class LiveFeatures:
         items = {item_hash(item.item_id): item for item in self._log.items()}
         return held_interactions(self.read([customer_key]).histories[0], self.vocabulary, items)
 
-    def read(self, customer_keys: Sequence[str]) -> Reading:
+    def read(self, customer_keys: Sequence[str], *, ledgers: bool = False) -> Reading:
         """What is known of each customer; of a joined anonymous one, of whom it is joined to."""
-        return read_joined(self.online, customer_keys, log_id=self.log_id)
+        return read_joined(self.online, customer_keys, log_id=self.log_id, ledgers=ledgers)
 
     def erase(self, customer_keys: Sequence[str], erased_tick: int) -> int:
         """Removes all that is held on-line of customers; gives how many interactions that were."""

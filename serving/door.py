@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 from interplay.v1 import catalog_service_pb2 as catalog_pb
@@ -28,6 +29,7 @@ from features.vocabulary import Initiator, Vocabulary
 from serving.errors import InvalidError
 from serving.items.catalog import Catalog
 from serving.items.filters import Filter, FilterError, parse_filter
+from serving.policy.restraint import zone_of
 from serving.question import Question
 
 MAX_BATCH = 500
@@ -85,6 +87,15 @@ class Door:
             return parse_filter(text) if text else None
         except FilterError as error:
             self.note([Violation("filter", shown(error.token), str(error))])
+            return None
+
+    def zone_of(self, name: str) -> ZoneInfo | None:
+        """The time zone of this name; None if it is empty, or none."""
+        self.note(check_text("time_zone", name, MAX_CHANNEL_BYTES))
+        try:
+            return zone_of(name) if name else None
+        except ValueError as error:
+            self.note([Violation("time_zone", shown(name), str(error))])
             return None
 
     def close(self) -> None:
@@ -191,13 +202,14 @@ def question_of(
     if request.strict_item_ids:
         door.check_held(items_named_by(request), catalog)
     interactions = interactions_of(request.interactions, door, least=0, customer=customer)
-    filter = door.filter_of(request.filter)
+    filter, zone = door.filter_of(request.filter), door.zone_of(request.time_zone)
     door.close()
     return Question(
         customer_key=customer_key(*customer),
         channel=request.channel,
         k=request.k or DEFAULT_K,
         unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
+        zone=zone,
         candidates=tuple(request.candidate_item_ids),
         excluded=frozenset(request.excluded_item_ids),
         filter=filter,

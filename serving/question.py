@@ -1,6 +1,7 @@
 """The question: what next, for this customer, in this channel, now?"""
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from features.interaction import Interaction
 from serving.items.filters import Filter
@@ -14,6 +15,7 @@ class Question:
     channel: str
     k: int
     unasked: bool = False  # whether the company would turn to the customer by itself
+    zone: ZoneInfo | None = None  # where the customer is
     candidates: tuple[str, ...] = ()  # empty: every item competes
     excluded: frozenset[str] = frozenset()
     filter: Filter | None = None

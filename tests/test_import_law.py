@@ -19,8 +19,10 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "feast": {
+        "features/online/configuration.py",
         "features/online/definitions.py",
         "features/online/contract.py",
+        "features/online/item_values.py",
         "features/online/redis.py",
         "features/online/registry.py",
         "features/online/sqlite.py",
