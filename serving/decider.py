@@ -35,6 +35,7 @@ from serving.model.scoring import (
     unwelcome,
 )
 from serving.policy.arbitration import Silence
+from serving.policy.arms import Arm, arms_of
 from serving.policy.ranking import Ranked
 from serving.policy.terms import Terms
 from serving.policy.wishes import declined
@@ -66,6 +67,8 @@ class Decision:
     policy_version: str
     silence: Silence | None  # why nothing is offered
     detail: str  # more about that
+    experiment: str  # and the customer's arm in it; empty where there is none
+    arm: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Decider:
         action = OFFER if silence is None else silence.name
         if not question.only_looks:
             self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
+            self._metrics.compared(decision.arm, action)
         tag(model_version=decision.model_version, degradation=decision.degradation.name)
         return decision
 
@@ -151,12 +155,14 @@ class Decider:
         began_ns = time.time_ns()
         ledgers = any(spends(each, terms) for each in questions)
         remembered = await remember(questions, self._memory, ledgers=ledgers)
+        arm_B = self._arms(questions, remembered, terms)
         asked = [
             Asked(
-                *(model, catalog, self._wished(question, each), self._counting(each), began_ns),
-                *(terms.weight_T, max(question.k, terms.policy.pool), terms),
+                *(model, catalog, self._wished(question, each), self._counting(each, arm)),
+                *(began_ns, terms.weight_in(arm), max(question.k, terms.policy.pool), terms),
+                arm=arm,
             )
-            for question, each in zip(questions, remembered, strict=True)
+            for question, each, arm in zip(questions, remembered, arm_B, strict=True)
         ]
         read_ns = began_ns, time.time_ns()
         refused_B = [self._silence(*each) for each in zip(asked, remembered, strict=True)]
@@ -173,6 +179,16 @@ class Decider:
             for each in zip(decision_ids, remembered, asked, results, strict=True)
         ]
 
+    def _arms(
+        self, questions: Sequence[Question], remembered: Sequence[Remembered], terms: Terms
+    ) -> list[Arm | None]:
+        """Of those who let decisions be analysed, and are offered something."""
+        arm_B = arms_of(terms.policy.experiment, [each.customer_key for each in remembered])
+        return [
+            arm if not question.only_looks and self._allows(each, MEASUREMENT) else None
+            for question, each, arm in zip(questions, remembered, arm_B, strict=True)
+        ]
+
     def _wished(self, question: Question, remembered: Remembered) -> Question:
         """Without what the customer has muted."""
         preferences, catalog = remembered.consent.preferences, self._memory.catalog
@@ -187,6 +203,8 @@ class Decider:
         if question.unasked and not self._allows(remembered, CONTACT):
             return unwelcome(asked, Silence.NO_CONSENT)
         declining = declined(question, remembered.consent.preferences, now_tick())
+        if declining is None and question.unasked and asked.arm is Arm.NO_CONTACT:
+            declining = Silence.HOLDOUT
         return unwelcome(asked, declining) if declining else restrained(asked, remembered)
 
     async def _score_all(self, asked: list[Asked]) -> list[Scored]:
@@ -203,9 +221,12 @@ class Decider:
             self._failing = True
             return [popular_instead(each) for each in asked]
 
-    def _counting(self, remembered: Remembered) -> bytes:
-        """The history, as far as the customer allows that it counts."""
-        return remembered.history if self._allows(remembered, PERSONALIZATION) else b""
+    def _counting(self, remembered: Remembered, arm: Arm | None) -> bytes:
+        """The history, as far as the customer allows that it counts, and the arm lets it."""
+        return remembered.history if self._profiles(remembered, arm) else b""
+
+    def _profiles(self, remembered: Remembered, arm: Arm | None) -> bool:
+        return self._allows(remembered, PERSONALIZATION) and (arm is None or arm.profiles)
 
     def _decision(
         self, decision_id: str, remembered: Remembered, asked: Asked, scored: Scored
@@ -228,8 +249,10 @@ class Decider:
             newest_tick=_newest_tick(history),
             staleness_s=staleness_s,
             degradation=degradation,
-            profiled=self._allows(remembered, PERSONALIZATION),
+            profiled=self._profiles(remembered, asked.arm),
             policy_version=asked.terms.policy.version if asked.terms else "",
+            experiment=asked.terms.policy.experiment.name if asked.terms and asked.arm else "",
+            arm=asked.arm or "",
             silence=scored.silence,
             detail=scored.detail,
         )

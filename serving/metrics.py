@@ -56,6 +56,8 @@ class Metrics:
 
         text = "Decisions by how they were degraded, and what they are: OFFER, or why silence"
         self._decisions = counter("interplay_decisions_total", text, ["degradation", "action"])
+        text = "Decisions in an experiment, by arm, and what they are: OFFER, or why silence"
+        self._arms = counter("interplay_arm_decisions_total", text, ["arm", "action"])
         text = "How stale decisions were while something logged did not count yet"
         self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
         text = "Conversations that are open"
@@ -95,6 +97,11 @@ class Metrics:
         child.inc()
         if staleness_s:
             self._staleness_s.observe(staleness_s)
+
+    def compared(self, arm: str, action: str) -> None:
+        """A decision was made in an arm of an experiment; empty where there is none."""
+        if arm:
+            self._arms.labels(arm, action).inc()
 
     def serves(self, version: str, provider: str) -> None:
         """Answers come from this model from now on."""

@@ -56,6 +56,8 @@ def decision_reply(decision: Decision, catalog: Catalog) -> bytes:
         freshness=_freshness(decision),
         profiled=decision.profiled,
         policy_version=decision.policy_version,
+        experiment=decision.experiment,
+        arm=decision.arm,
     )
     if decision.silence is not None:
         reply.no_action.reason = SILENCE[decision.silence]

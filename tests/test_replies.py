@@ -39,6 +39,8 @@ def reply(
         policy_version="spring",
         silence=silence,
         detail="quiet-hours" if silence is Silence.FATIGUE else "",
+        experiment="always-on",
+        arm="full",
     )
     data = decision_reply(decision, Catalog([Item(item_id="tea", name="Tea")]))
     return DecideInteractionResponse.FromString(data)
@@ -83,6 +85,8 @@ def test_a_decision_is_told_whole() -> None:
         freshness=freshness,
         profiled=True,
         policy_version="spring",
+        experiment="always-on",
+        arm="full",
     )
 
 

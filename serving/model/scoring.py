@@ -20,6 +20,7 @@ from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
 from serving.policy.arbitration import Silence, arbitrate
+from serving.policy.arms import Arm, treatment
 from serving.policy.ranking import Best, Ranked, best, most_popular, rank
 from serving.policy.terms import Terms
 from serving.policy.worth import expected
@@ -46,6 +47,7 @@ class Asked:
     weight_T: np.ndarray  # of each type in the model's ranking
     most: int  # of the model's best compete by value
     terms: Terms | None = None  # by which they do; none where another process lets them
+    arm: Arm | None = None  # none outside of experiments
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
     assert terms is not None  # or another process would be told
     policy, questions = terms.policy, [each.question for each in asked]
     worth = expected(best.joint_NT, best.price_N, terms.worths)
+    k_B = [each.k for each in questions]
     costs = [policy.attention.cost(each.channel, unasked=each.unasked) for each in questions]
     offers = arbitrate(
         worth,
@@ -185,9 +188,10 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
         best.count_B,
         policy=policy,
         cost_B=np.array(costs),
-        k_B=[each.k for each in questions],
+        k_B=k_B,
         random=RANDOM,
         muted_N=_muted(questions, best, types),
+        how=treatment([each.arm for each in asked], policy.exploration, k_B),
     )
     every_ranked = rank(best, worth, offers, candidate_intents(types, best.joint_NT[offers.at_M]))
     every_intents = reply_intents((*types, SILENCE), best.intent_BU)

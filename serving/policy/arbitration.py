@@ -9,6 +9,8 @@ likely. So the propensity of an item, the probability that it stands in a place,
 
     share / (how many may be offered)  +  (1 - share) if by value it belongs there, else 0
 
+In some arms of an experiment the probability takes the place of the value, or all is drawn.
+
 B customers   N candidates of all of them, customer by customer   O that may be offered, by value
 M offered of them, in their order
 """
@@ -19,7 +21,8 @@ from enum import Enum
 
 import numpy as np
 
-from serving.policy.declaration import Exploration, Policy
+from serving.policy.arms import Treatment, treatment
+from serving.policy.declaration import Policy
 from serving.policy.worth import Expected
 
 
@@ -56,20 +59,23 @@ def arbitrate(
     k_B: Sequence[int],
     random: np.random.Generator,
     muted_N: np.ndarray | None = None,
+    how: Treatment | None = None,
 ) -> Offers:
     """At most k of each customer's candidates; among equals the more probable comes first.
 
-    None of those that are muted, if any are.
+    None of those that are muted, if any are; `how` for each customer, where arms differ.
     """
+    how = how or treatment([None] * len(count_B), policy.exploration, k_B)
     customer_N = np.repeat(np.arange(len(count_B)), count_B)
     value_N = _value(expected, policy) - cost_B[customer_N]
-    open_N = (value_N > 0) & (expected.customer_N >= policy.customer_floor)
+    merit_N = np.where(how.greedy_B[customer_N], score_N, value_N)
+    open_N = (merit_N > 0) & (expected.customer_N >= policy.customer_floor)
     muted_B = np.zeros(len(count_B), np.int64)
     if muted_N is not None:
         open_N &= ~muted_N
         muted_B = np.bincount(customer_N[muted_N], minlength=len(count_B))
     # By value: O that may be offered, and the place of each among those of its customer.
-    order_O = np.lexsort((-score_N, -value_N, customer_N))
+    order_O = np.lexsort((-score_N, -merit_N, customer_N))
     order_O = order_O[open_N[order_O]]
     customer_O = customer_N[order_O]
     open_B = np.bincount(customer_O, minlength=len(count_B))
@@ -77,12 +83,10 @@ def arbitrate(
     # Which of them stands there in fact.
     kept_O = place_O < np.asarray(k_B)[customer_O]
     taken_M = np.flatnonzero(kept_O)
-    if policy.exploration.share:
-        taken_M = _drawn(customer_O, open_B, policy.exploration, random)[kept_O]
+    if how.share_B.any():
+        taken_M = _drawn(customer_O, open_B, how, random)[kept_O]
     by_value_M = place_O[taken_M] == place_O[kept_O]
-    propensity_M = _propensity(
-        place_O[kept_O], by_value_M, open_B[customer_O[kept_O]], policy.exploration
-    )
+    propensity_M = _propensity(place_O[kept_O], by_value_M, open_B, customer_O[kept_O], how)
     offered_B = np.minimum(open_B, k_B).tolist()
     every = zip(offered_B, count_B, muted_B.tolist(), strict=True)
     silence_B = [None if offered else _silence(held, muted) for offered, held, muted in every]
@@ -97,25 +101,26 @@ def _silence(held: int, muted: int) -> Silence:
 
 
 def _drawn(
-    customer_O: np.ndarray,
-    open_B: np.ndarray,
-    exploration: Exploration,
-    random: np.random.Generator,
+    customer_O: np.ndarray, open_B: np.ndarray, how: Treatment, random: np.random.Generator
 ) -> np.ndarray:
     """Each customer's order: where it is explored, first so many by lot, then the rest by value."""
-    place_O, places = _places(open_B), exploration.places
+    place_O, places_O = _places(open_B), how.places_B[customer_O]
     lot_O = place_O[_inverse(np.lexsort((random.random(len(customer_O)), customer_O)))]
-    explored_O = (random.random(len(open_B)) < exploration.share)[customer_O]
-    key_O = np.where(explored_O & (lot_O < places), lot_O, places)
+    explored_O = (random.random(len(open_B)) < how.share_B)[customer_O]
+    key_O = np.where(explored_O & (lot_O < places_O), lot_O, places_O)
     return np.lexsort((place_O, key_O, customer_O))
 
 
 def _propensity(
-    place_M: np.ndarray, by_value_M: np.ndarray, open_M: np.ndarray, exploration: Exploration
+    place_M: np.ndarray,
+    by_value_M: np.ndarray,
+    open_B: np.ndarray,
+    customer_M: np.ndarray,
+    how: Treatment,
 ) -> np.ndarray:
-    share = exploration.share
-    drawn_M = share / open_M + (1 - share) * by_value_M
-    return np.where(place_M < exploration.places, drawn_M, 0.0)
+    share_M = how.share_B[customer_M]
+    drawn_M = share_M / open_B[customer_M] + (1 - share_M) * by_value_M
+    return np.where(place_M < how.places_B[customer_M], drawn_M, 0.0)
 
 
 def _value(expected: Expected, policy: Policy) -> np.ndarray:

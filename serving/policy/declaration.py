@@ -1,4 +1,4 @@
-"""What a policy declares: values, weights, floor, attention, exploration."""
+"""What a policy declares: values, weights, floor, attention, contact, exploration, experiment."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,12 @@ from typing import Annotated
 from pydantic import Field
 
 from features.declared import DeclarationError, Section, parse
+from serving.policy.experiment import Experiment, Share
 from serving.policy.restraint import ANY_CHANNEL, Contact
 
 DEFAULT_PATH = Path(__file__).with_name("default.yaml")
 
 Worth = Annotated[float, Field(ge=-1000, le=1000)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class PolicyError(ValueError):
@@ -63,6 +63,7 @@ class Policy(Section):
     attention: Attention = Attention()
     contact: Contact = Contact()
     exploration: Exploration = Exploration()
+    experiment: Experiment = Experiment()
     pool: Annotated[int, Field(ge=1, le=100)] = 16
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from features.vocabulary import Vocabulary
+from serving.policy.arms import Arm
 from serving.policy.contact_terms import ContactTerms, contact_terms, unknown_types
 from serving.policy.declaration import Policy, PolicyError, parse_policy
 from serving.policy.worth import Worths, ranking_weights, worths_of
@@ -22,6 +23,10 @@ class Terms:
     worths: Worths
     weight_T: np.ndarray  # by what the model ranks
     contact: ContactTerms
+
+    def weight_in(self, arm: Arm | None) -> np.ndarray:
+        """By what the model ranks for customers of an arm."""
+        return np.ones_like(self.weight_T) if arm is Arm.PROPENSITY_ONLY else self.weight_T
 
 
 def terms_of(policy: Policy, vocabulary: Vocabulary) -> Terms:
