@@ -37,7 +37,8 @@ SCHEMA = pa.schema(
         pa.field("customer_key", pa.string()),  # null without consent to measurement
         pa.field("decide_time", pa.timestamp("us", tz="UTC"), nullable=False),
         *(pa.field(name, pa.string()) for name in ("channel", "placement", "initiator")),
-        *(pa.field(name, pa.string()) for name in ("reason", "detail", "arm", "degradation")),
+        *(pa.field(name, pa.string()) for name in ("reason", "detail", "experiment", "arm")),
+        pa.field("degradation", pa.string()),
         *(pa.field(name, pa.string()) for name in ("model_version", "policy_version")),
         pa.field("k", pa.int32()),
         pa.field("attention", pa.float64()),
@@ -84,14 +85,17 @@ class LoggedDecision:
     initiator: str  # of the question: CUSTOMER asked, or COMPANY would turn to the customer
     reason: str = ""  # why nothing is offered, in kebab-case; empty where something is
     detail: str = ""
-    arm: str = ""  # of an experiment
+    experiment: str = ""
+    arm: str = ""  # of the experiment, in which this was decided
     degradation: str
     model_version: str
     policy_version: str
     k: int  # so many were asked for
     attention: float = 0.0  # what an offer costs of it
     filter: str = ""
-    asked_item_ids: Sequence[str] = field(default_factory=list)  # those alone competed; empty: all of the catalog
+    asked_item_ids: Sequence[str] = field(
+        default_factory=list
+    )  # those alone competed; empty: all of the catalog
     excluded_item_ids: Sequence[str] = field(default_factory=list)
     removed: Mapping[str, int] = field(default_factory=dict)  # how many items, by what removed them
     considered_count: int = 0  # candidates there were; not all of them may be logged
