@@ -18,6 +18,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 SMOKE = {"width": 16, "heads": 2, "blocks": 1, "max_length": 16, "epochs": 1, "examples": 200}
 SMOKE_STEPS = 20
+MAX_WINDOW_DAYS = 3650
 
 
 class TrainingError(ValueError):
@@ -116,6 +117,20 @@ class TuneSettings:
         if self.name and not re.fullmatch(r"\w[\w.-]*", self.name, re.ASCII):
             rule = "must be letters, digits, dots, dashes and underlines"
             raise TrainingError(f"name is {self.name!r}: {rule}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """Which experiment is reported on, and how long a customer is looked at."""
+
+    experiment: Annotated[str, "by the name in its policy; by itself the newest"] = ""
+    window_days: Annotated[float, "of each customer, from the first decision on"] = 7.0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a time that is none."""
+        if not 0 < self.window_days <= MAX_WINDOW_DAYS:
+            rule = f"must be more than 0, and {MAX_WINDOW_DAYS:,} or less"
+            raise TrainingError(f"window-days is {self.window_days}: {rule}")
 
 
 def picked(kind: type[T], values: Mapping[str, Any]) -> T:

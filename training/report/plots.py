@@ -30,20 +30,20 @@ STYLE: dict[Any, Any] = {
 def reliability_plot(reliabilities: Mapping[str, Reliability], title: str) -> str:
     """What was said against what happened; on the diagonal both are the same."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _axes(title, "probability said", "share that came true")
+        figure, axes = framed(title, "probability said", "share that came true")
         most = max(float(each.said_B.max()) for each in reliabilities.values())
         most = max(most, *(float(each.happened_B.max()) for each in reliabilities.values()))
         axes.plot([0, most], [0, most], color="0.6", linewidth=1, linestyle="--")
         for name, each in reliabilities.items():
             axes.plot(each.said_B, each.happened_B, marker="o", markersize=3, label=name)
-        _legend(axes, len(reliabilities))
-        return _svg(figure)
+        legend(axes, len(reliabilities))
+        return svg(figure)
 
 
 def ranks_plot(standings: Sequence[Standing]) -> str:
     """Which share of right items stands within so many places."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _axes("Ranks of the right items", "places", "share within them")
+        figure, axes = framed("Ranks of the right items", "places", "share within them")
         places = np.unique(np.geomspace(1, FURTHEST, 60).astype(int))
         for each in standings:
             ordered = np.sort(each.rank_N)
@@ -52,8 +52,8 @@ def ranks_plot(standings: Sequence[Standing]) -> str:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_ylim(0, None)
-        _legend(axes, len(standings))
-        return _svg(figure)
+        legend(axes, len(standings))
+        return svg(figure)
 
 
 def learning_plot(curves: Mapping[str, Mapping[int, float]]) -> str:
@@ -70,11 +70,12 @@ def learning_plot(curves: Mapping[str, Mapping[int, float]]) -> str:
                     values = [by_epoch[each] for each in epochs]
                     axes.plot(epochs, values, marker="o", markersize=3, label=name.split("_")[0])
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            _legend(axes, 2)
-        return _svg(figure)
+            legend(axes, 2)
+        return svg(figure)
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def framed(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """An empty plot; within STYLE."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=10, loc="left")
@@ -83,12 +84,13 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(axes: Axes, lines: int) -> None:
+def legend(axes: Axes, lines: int) -> None:
+    """What its lines are, where there are several."""
     if lines > 1:
         axes.legend(fontsize=8)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The element alone; names within it are unique on the page."""
     title = figure.axes[0].get_title(loc="left")
     with matplotlib.rc_context({"svg.hashsalt": title}):
