@@ -35,9 +35,19 @@ class Home:
         return self.path / "item-measures"
 
     @cached_property
-    def decisions(self) -> Path:
+    def samples(self) -> Path:
         """The features of sampled decisions, as they were (SQLite)."""
-        return self.path / "decisions.db"
+        return self.path / "samples.db"
+
+    @cached_property
+    def decision_log(self) -> Path:
+        """The decisions that have not been drained yet (SQLite)."""
+        return self.path / "decision-log.db"
+
+    @cached_property
+    def decisions(self) -> Path:
+        """The Parquet history of decisions, one folder a day."""
+        return self.path / "decisions"
 
     @cached_property
     def items(self) -> Path:

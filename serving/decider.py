@@ -13,7 +13,7 @@ from itertools import compress
 
 from features.interaction import Purpose
 from features.measures.customers import Measures
-from features.measures.decision_log import DecisionLog, Sample
+from features.measures.samples import Sample, SampleLog
 from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
@@ -108,8 +108,8 @@ class Decider:
         self._memory = memory
         self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
-        self._log = DecisionLog(
-            Home(settings.home).decisions,
+        self._log = SampleLog(
+            Home(settings.home).samples,
             Measures(memory.vocabulary, settings.max_records),
             share=settings.log_share,
         )

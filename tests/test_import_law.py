@@ -26,7 +26,7 @@ ONLY_IN = {
         "features/online/sqlite.py",
         "features/online/store.py",
     },
-    "nats": {"features/log/jetstream.py"},
+    "nats": {"features/log/jetstream.py", "features/log/jetstream_reader.py"},
     "redis": {"features/online/redis_link.py"},
     "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py", "serving/wire.py"},
     "onnx": {

@@ -38,7 +38,7 @@ ROWS = [
     aged(6, 364, "impression"),
 ]
 KEPT = [1, 2, 3, 6]
-REMOVED = {"log": 0, "history": 0, "packed histories of the past": 0, "decision log": 0}
+REMOVED = {"log": 0, "history": 0, "packed histories of the past": 0, "samples of decisions": 0}
 
 
 def numbers(interactions: list[Interaction]) -> list[int]:

@@ -16,13 +16,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from features.__main__ import main
 from features.history.draining import drain
 from features.measures.customers import Measures
-from features.measures.decision_log import (
-    DecisionLog,
+from features.measures.samples import (
+    SampleLog,
     Sample,
     customers_in,
     forget,
     forget_before,
-    read_decisions,
+    read_samples,
 )
 from features.measures.skew import FeatureSkew, check_skew, compare, stability
 from features.record import RECORD_BYTES, merge, pack, tick
@@ -141,7 +141,7 @@ def shifted(measures: bytes) -> bytes:
 
 def change(home: Path, column: str, changed: Callable[[bytes], bytes]) -> None:
     """Changes one column of what was logged of the last decision about bob."""
-    with closing(sqlite3.connect(Home(home).decisions)) as database, database:
+    with closing(sqlite3.connect(Home(home).samples)) as database, database:
         query = f"SELECT decision_id, {column} FROM decisions WHERE customer_key = 'bob'"
         decision_id, old = database.execute(f"{query} ORDER BY tick DESC").fetchone()
         query = f"UPDATE decisions SET {column} = ? WHERE decision_id = ?"
@@ -153,7 +153,7 @@ def test_what_came_too_late_was_not_known(home: Path) -> None:
         record(server, viewed("ada", "eggs"))
         decide(server, "ada")
         record(server, viewed("ada", "dates", event_time=Timestamp(seconds=1767225000)))
-    (seen,) = read_decisions(Home(home), since=LONG_AGO)
+    (seen,) = read_samples(Home(home), since=LONG_AGO)
     assert seen.measures["held"] == 1
     drain(settings_of(home))
     assert differing(check(home)) == set()
@@ -163,7 +163,7 @@ def test_nothing_is_logged_of_whom_may_not_be_measured(home: Path) -> None:
     with serving(home, assumed_consent="personalization") as server:
         record(server, viewed("ada", "eggs"))
         decide(server, "ada")
-    assert read_decisions(Home(home), since=LONG_AGO) == []
+    assert read_samples(Home(home), since=LONG_AGO) == []
 
 
 def test_a_device_counts_from_when_it_was_joined(home: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_device_counts_from_when_it_was_joined(home: Path) -> None:
         decide(server, "ada")
         record(server, viewed("ada", "", anonymous_id="phone", type="identify"))
         decide(server, "ada")
-    before, after = read_decisions(Home(home), since=LONG_AGO)
+    before, after = read_samples(Home(home), since=LONG_AGO)
     assert (before.measures["held"], after.measures["held"]) == (1, 3)
     assert differing(check(home)) == set()
     drain(settings_of(home))
@@ -182,24 +182,24 @@ def test_a_device_counts_from_when_it_was_joined(home: Path) -> None:
 def test_the_share_is_taken_and_none_by_none(tmp_path: Path) -> None:
     for share, expected in ((0.0, 0), (0.5, 8), (1.0, 16)):
         home = Home(tmp_path / str(share))
-        log = DecisionLog(home.decisions, MEASURES, share=share)
+        log = SampleLog(home.samples, MEASURES, share=share)
         home.path.mkdir()
         for number in range(16):
-            log.offer(sample(f"{number:x}" + "0" * 31))
+            log.offer(sample("0" * 24 + f"{number:x}" + "0" * 7))
         log.close()
         assert (log.written_count, log.dropped_count) == (expected, 0)
-        assert len(read_decisions(home, since=LONG_AGO)) == expected
+        assert len(read_samples(home, since=LONG_AGO)) == expected
 
 
 def test_what_cannot_be_kept_is_dropped_and_counted(tmp_path: Path) -> None:
-    log = DecisionLog(tmp_path / "absent" / "decisions.db", MEASURES, share=1.0)
+    log = SampleLog(tmp_path / "absent" / "samples.db", MEASURES, share=1.0)
     log.offer(sample("0" * 32))
     log.close()
     assert (log.written_count, log.dropped_count) == (0, 1)
     for number in range(3):  # nobody takes them out any more
         log.offer(sample(f"{number:032x}"))
     assert log.dropped_count == 1
-    full = DecisionLog(tmp_path / "decisions.db", MEASURES, share=1.0, max_waiting=1)
+    full = SampleLog(tmp_path / "samples.db", MEASURES, share=1.0, max_waiting=1)
     full.close()
     for number in range(3):
         full.offer(sample(f"{number:032x}"))
@@ -219,18 +219,18 @@ def test_the_forgotten_leave_nothing_and_do_not_come_back(tmp_path: Path) -> Non
     assert sorted(customers_in(home)) == [ada, bob]
     assert forget(home, [ada, "nobody"], up_to=START) == 2
     write(home, sample(f"{5:032x}"), sample(f"{6:032x}", number=256))
-    kept = [each.sample for each in read_decisions(home, since=LONG_AGO)]
+    kept = [each.sample for each in read_samples(home, since=LONG_AGO)]
     assert [each.customer_key for each in kept] == [bob, bob, ada]
     assert kept[2].tick == tick(START) + 256  # of a new customer by the old name
     assert forget(home, [ada], up_to=START) == 0
     assert forget(home, [ada], up_to=START + timedelta(days=1)) == 1
-    assert ada.encode() not in home.decisions.read_bytes()
+    assert ada.encode() not in home.samples.read_bytes()
     assert forget_before(home, START) == 0
     assert forget_before(home, START + timedelta(days=1)) == 2
 
 
 def write(home: Home, *samples: Sample) -> None:
-    log = DecisionLog(home.decisions, MEASURES, share=1.0)
+    log = SampleLog(home.samples, MEASURES, share=1.0)
     for each in samples:
         log.offer(each)
     log.close()

@@ -5,57 +5,29 @@ meanwhile. Whatever fails is an OSError of Python or an Error of the NATS client
 """
 
 import asyncio
-import json
 import logging
 import uuid
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import ConnectionReconnectingError, Error
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    ConsumerInfo,
-    DeliverPolicy,
-    DiscardPolicy,
-    Header,
-    KeyValueConfig,
-    StreamConfig,
-)
-from nats.js.client import JetStreamContext
+from nats.js.api import DiscardPolicy, Header, KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
+from features.log.jetstream_reader import ANSWER_S, Message, StreamReader, is_removal
 from features.log.loop_thread import LoopThread
 
 CONNECT_S = 3.0
-ANSWER_S = 2.0  # for one answer of the server
 CALL_S = 10.0  # for one call of ours, which may take several
 RECONNECT_S = 0.2
-UNREAD_S = 300.0  # after which the server forgets a reader's place
 PUBLISH_ATTEMPTS = 2
 REQUESTS_AT_ONCE = 128
-MESSAGES_A_READ = 500
-BYTES_A_READ = 16 << 20
 HEADER_BYTES = 256  # what the server adds up besides the payload, at most
 FAILURES = (Error, OSError, TimeoutError)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message of a stream."""
-
-    sequence: int
-    subject: str
-    data: bytes
-    accept_time: datetime
-    removal: bool = False  # whether it says that a bucket's key was deleted
 
 
 class JetStream:
@@ -66,7 +38,7 @@ class JetStream:
         self._url = url
         self._thread = LoopThread("nats")
         self._nats: Client = Client()
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, StreamReader] = {}
         try:
             self._thread.run(self._connect(), within_s=CONNECT_S)
         except FAILURES:
@@ -108,10 +80,19 @@ class JetStream:
         """How large a message the server takes."""
         return int(self._nats.max_payload) - HEADER_BYTES
 
-    def open_stream(self, name: str, subject: str, *, replicas: int) -> str:
-        """Creates a stream where there is none; gives when it was created."""
+    def open_stream(
+        self, name: str, subject: str, *, replicas: int, max_bytes: int | None = None
+    ) -> str:
+        """Creates a stream where there is none; gives when it was created.
+
+        One with a size drops its oldest messages for new ones, any other refuses new ones.
+        """
         config = StreamConfig(
-            name=name, subjects=[subject], num_replicas=replicas, discard=DiscardPolicy.NEW
+            name=name,
+            subjects=[subject],
+            num_replicas=replicas,
+            max_bytes=max_bytes,
+            discard=DiscardPolicy.OLD if max_bytes else DiscardPolicy.NEW,
         )
         return self._ask(self._open_stream(config))
 
@@ -149,6 +130,11 @@ class JetStream:
         """The sequence number of the newest message that there ever was."""
         return int(self._ask(self._jetstream.stream_info(stream)).state.last_seq)
 
+    def ends(self, stream: str) -> tuple[int, int]:
+        """The sequence numbers of the oldest message there is and of the newest there ever was."""
+        state = self._ask(self._jetstream.stream_info(stream)).state
+        return int(state.first_seq), int(state.last_seq)
+
     def messages_at(self, stream: str, sequences: Sequence[int]) -> list[Message | None]:
         """The messages with these sequence numbers; None for one that was removed."""
         return self._ask_all([self._message_at(stream, each) for each in sequences])
@@ -165,11 +151,15 @@ class JetStream:
         """Takes a message out of a stream, overwriting its bytes."""
         self._ask(self._jetstream.delete_msg(stream, sequence))
 
+    def remove_up_to(self, stream: str, sequence: int) -> None:
+        """Takes all messages up to a sequence number out of a stream."""
+        self._ask(self._jetstream.purge_stream(stream, seq=sequence + 1))
+
     def read(self, stream: str, *, after: int) -> list[Message]:
         """The next messages behind `after`; cheap where the last read of the stream ended there."""
         reader = self._readers.pop(stream, None)
         if reader is None or reader.position != after:
-            reader = _Reader(self._nats, self._jetstream, stream, after)
+            reader = StreamReader(self._nats, self._jetstream, stream, after)
         messages = self._ask(reader.read())
         self._readers[stream] = reader  # one that failed has lost its place
         return messages
@@ -193,93 +183,12 @@ class JetStream:
             found = await self._jetstream.get_msg(f"KV_{bucket}", subject=f"$KV.{bucket}.{key}")
         except NotFoundError:
             return None
-        return None if _is_removal(found.headers) else found.data or b""
+        return None if is_removal(found.headers) else found.data or b""
 
     def close(self) -> None:
         """Disconnects."""
         self._run(self._nats.close())
         self._thread.close()
-
-
-class _Reader:
-    """One stream in order, through a consumer that the server keeps between reads."""
-
-    def __init__(
-        self, client: Client, jetstream: JetStreamContext, stream: str, position: int
-    ) -> None:
-        """Will begin behind `position`."""
-        self.position = position
-        self._nats, self._jetstream, self._stream = client, jetstream, stream
-        self._consumer: ConsumerInfo | None = None
-        self._delivered = 0  # messages, as the consumer counts them
-        self._pending = 0  # messages that the consumer has left
-
-    async def read(self) -> list[Message]:
-        """The next messages; empty at the end of the stream."""
-        if self._consumer is None:
-            await self._begin()
-        elif not self._pending:
-            info = await self._jetstream.consumer_info(self._stream, str(self._consumer.name))
-            self._pending = info.num_pending or 0
-        return await self._fetch() if self._pending else []
-
-    async def _begin(self) -> None:
-        self._consumer = await self._jetstream.add_consumer(
-            self._stream,
-            ConsumerConfig(
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=self.position + 1,
-                ack_policy=AckPolicy.NONE,
-                inactive_threshold=UNREAD_S,
-                mem_storage=True,
-                num_replicas=1,
-            ),
-        )
-        self._pending = self._consumer.num_pending or 0
-
-    async def _fetch(self) -> list[Message]:
-        """One request's messages; raises an Error where one was lost on its way."""
-        wanted = min(self._pending, MESSAGES_A_READ)
-        arrived: list[Msg] = []
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def take(each: Msg) -> None:
-            if each.reply:
-                arrived.append(each)
-            if not done.done() and (len(arrived) == wanted or not each.reply):
-                done.set_result(None)  # what has no reply is a status: no more will come
-
-        inbox = self._nats.new_inbox()
-        subscription = await self._nats.subscribe(inbox, cb=take)
-        try:
-            await self._request(wanted, inbox)
-            await asyncio.wait_for(done, ANSWER_S)
-        finally:
-            await subscription.unsubscribe()
-        return self._checked(arrived)
-
-    async def _request(self, count: int, inbox: str) -> None:
-        consumer = self._consumer.name if self._consumer else ""
-        expires = int(ANSWER_S * 1e9)
-        request = {"batch": count, "expires": expires, "max_bytes": BYTES_A_READ}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}"
-        await self._nats.publish(subject, json.dumps(request).encode(), inbox)
-
-    def _checked(self, arrived: Sequence[Msg]) -> list[Message]:
-        if not arrived:
-            raise Error(f"the server gave none of the {self._pending} next messages")
-        messages = []
-        for each in arrived:
-            self._delivered += 1
-            told, removal = each.metadata, _is_removal(each.headers)
-            if told.sequence.consumer != self._delivered:
-                raise Error(f"message {self._delivered} of a reader was lost on its way")
-            messages.append(
-                Message(told.sequence.stream, each.subject, each.data, told.timestamp, removal)
-            )
-        self._pending = arrived[-1].metadata.num_pending
-        self.position = messages[-1].sequence
-        return messages
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -289,7 +198,3 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 async def _pass_over(error: Exception) -> None:
     """The client tells of each vain attempt to connect; calls tell their callers anyway."""
     logger.debug("NATS: %s", error)
-
-
-def _is_removal(headers: Mapping[str, str] | None) -> bool:
-    return bool(headers) and "KV-Operation" in (headers or {})

@@ -16,7 +16,7 @@ import numpy as np
 from features.history.hindsight import GRACE_S, Asked, look_back
 from features.log.contract import open_log
 from features.measures.customers import Measures
-from features.measures.decision_log import LoggedDecision, read_decisions
+from features.measures.samples import LoggedSample, read_samples
 from features.record import RECORD_BYTES
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
@@ -51,7 +51,7 @@ def check_skew(
 
     A measure of which one side knows nothing, as after a new release, is passed over.
     """
-    logged = read_decisions(Home(settings.home), since=since)
+    logged = read_samples(Home(settings.home), since=since)
     vocabulary = load_vocabulary(settings.vocabulary)
     asked = [_asked(each) for each in logged]
     with open_log(settings) as log:
@@ -63,7 +63,7 @@ def check_skew(
     return [_compare_records(seen, histories), *_compare_measures(logged, measures, taken)]
 
 
-def _asked(each: LoggedDecision) -> Asked:
+def _asked(each: LoggedSample) -> Asked:
     sample = each.sample
     return Asked(sample.customer_key, sample.tick, sample.staleness_s, sample.records)
 
@@ -82,7 +82,7 @@ def _split(records: bytes) -> set[bytes]:
 
 
 def _compare_measures(
-    logged: Sequence[LoggedDecision], measures: Measures, taken: np.ndarray
+    logged: Sequence[LoggedSample], measures: Measures, taken: np.ndarray
 ) -> list[FeatureSkew]:
     compared = []
     for name, known in zip(measures.names, taken.T, strict=True):

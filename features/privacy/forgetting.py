@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from features.history.pruning import Pruned, prune_files, prune_history
 from features.interaction import ANONYMOUS, Interaction
 from features.log.contract import Log, open_log
-from features.measures.decision_log import customers_in, forget
+from features.measures.samples import customers_in, forget
 from features.privacy.erasure import NO_ERASURES, Erasures, erased_name
 from features.privacy.scrubbing import scrub
 from features.record import RECORD, moment, tick, unpack
@@ -127,9 +127,9 @@ def sweep(
     _count(receipt, "truth of the simulation", truth)
     windows = prune_files(home.windows, "customer_key", found.without_customers("customer_key"))
     _count(receipt, "packed histories of the past", windows)
-    receipt.removed["decision log"] += _forget_decisions(home, found)
+    receipt.removed["samples of decisions"] += _forget_decisions(home, found)
     receipt.removed["reject files"] += _clean_rejects(home.rejects, found)
-    for path in (home.log, home.online, home.decisions):
+    for path in (home.log, home.online, home.samples):
         clear = {each for each in found.ids if len(each) >= SHORTEST_CLEAR_ID}
         if not scrub(path, clear):
             receipt.remaining.append(f"traces in {path.name}: python -m {SWEEP_COMMAND} again")

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from features.history.pruning import prune_files, prune_history
 from features.interaction import Interaction
 from features.log.contract import Log
-from features.measures.decision_log import forget_past
+from features.measures.samples import forget_past
 from features.privacy.aging import Aging
 from features.record import EPOCH, tick
 from features.settings import Home
@@ -81,5 +81,5 @@ def retain_offline(
     removed["history"] = pruned.row_count
     windows = prune_files(home.windows, "records", retention.kept_windows)
     removed["packed histories of the past"] = windows.row_count
-    removed["decision log"] = forget_past(home, retention.aging)
+    removed["samples of decisions"] = forget_past(home, retention.aging)
     return removed

@@ -1,4 +1,4 @@
-"""The decision log: the features of sampled decisions, as they were when it was decided.
+"""Samples: the features of some decisions, as they were when it was decided.
 
 It is there to be compared with the history (measures.skew) and for nothing else. One thread writes
 it, to a SQLite file; a decision only hands its features over, and never waits and never fails for
@@ -26,7 +26,7 @@ from features.settings import Home
 
 MAX_WAITING = 1000
 MAX_BATCH = 64
-ID_BITS = 32  # of a decision id, which is random hexadecimal: they decide on the share
+ID_BITS = 32  # at the end of a decision id, random hexadecimal: they decide on the share
 BUSY_TIMEOUT_S = 5.0
 
 TABLES = """
@@ -68,14 +68,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedDecision:
+class LoggedSample:
     """A sample as it was logged, with the measures that were taken of it then, by name."""
 
     sample: Sample
     measures: dict[str, float]
 
 
-class DecisionLog:
+class SampleLog:
     """Writes samples in a thread of its own, from the first one until close()."""
 
     def __init__(
@@ -90,12 +90,12 @@ class DecisionLog:
         self._names = ",".join(measures.names)
         self._waiting: queue.Queue[Sample | None] = queue.Queue(max_waiting)
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="samples", daemon=True)
         self._thread.start()
 
     def offer(self, sample: Sample) -> None:
         """Takes a decision that is in the share, or drops it; neither waits nor raises."""
-        if int(sample.decision_id[: ID_BITS // 4], 16) >= self._below:
+        if int(sample.decision_id[-ID_BITS // 4 :], 16) >= self._below:
             return
         try:
             self._waiting.put_nowait(sample)
@@ -142,13 +142,13 @@ class DecisionLog:
             database.executemany(INSERT, rows)
 
 
-def read_decisions(home: Home, *, since: datetime) -> list[LoggedDecision]:
+def read_samples(home: Home, *, since: datetime) -> list[LoggedSample]:
     """What was logged since a moment, oldest first."""
-    if not home.decisions.exists():
+    if not home.samples.exists():
         return []
-    with closing(_open(home.decisions)) as database:
+    with closing(_open(home.samples)) as database:
         rows = database.execute(SELECT, (tick(since),)).fetchall()
-    return [LoggedDecision(Sample(*row[:5]), _by_name(row[5], row[6])) for row in rows]
+    return [LoggedSample(Sample(*row[:5]), _by_name(row[5], row[6])) for row in rows]
 
 
 def _by_name(names: str, measures: bytes) -> dict[str, float]:
@@ -158,9 +158,9 @@ def _by_name(names: str, measures: bytes) -> dict[str, float]:
 
 def customers_in(home: Home) -> list[str]:
     """The keys of the customers about whom there are decisions."""
-    if not home.decisions.exists():
+    if not home.samples.exists():
         return []
-    with closing(_open(home.decisions)) as database:
+    with closing(_open(home.samples)) as database:
         rows = database.execute("SELECT DISTINCT customer_key FROM decisions").fetchall()
     return [key for (key,) in rows]
 
@@ -170,10 +170,10 @@ def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> in
 
     Gives how many there were. Their keys are kept nowhere: see privacy.erasure.erased_name.
     """
-    if not home.decisions.exists() or not customer_keys:
+    if not home.samples.exists() or not customer_keys:
         return 0
     last = tick(up_to) + 1  # a moment made of a tick may have been rounded down
-    with closing(_open(home.decisions)) as database, database:
+    with closing(_open(home.samples)) as database, database:
         database.executemany(
             "INSERT INTO erasures VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET tick = max(tick, excluded.tick)",
@@ -189,17 +189,17 @@ def forget(home: Home, customer_keys: Collection[str], *, up_to: datetime) -> in
 
 def forget_before(home: Home, moment: datetime) -> int:
     """Takes everything out that was decided before a moment; gives how many decisions."""
-    if not home.decisions.exists():
+    if not home.samples.exists():
         return 0
-    with closing(_open(home.decisions)) as database, database:
+    with closing(_open(home.samples)) as database, database:
         return database.execute("DELETE FROM decisions WHERE tick < ?", (tick(moment),)).rowcount
 
 
 def forget_past(home: Home, aging: Aging) -> int:
     """Takes out the decisions that hold a record past its time; gives how many decisions."""
-    if not home.decisions.exists():
+    if not home.samples.exists():
         return 0
-    with closing(_open(home.decisions)) as database, database:
+    with closing(_open(home.samples)) as database, database:
         database.create_function("is_past", 1, lambda records: bool(aging.past(records)))
         return database.execute("DELETE FROM decisions WHERE is_past(records)").rowcount
 

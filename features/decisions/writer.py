@@ -1,0 +1,102 @@
+"""The writer: decisions go to the log in a thread of its own, and nobody ever waits for it.
+
+What does not fit into the waiting room, or cannot be written, is dropped and counted.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from features.decisions.contract import Stream, encode
+from features.decisions.decision import LoggedDecision
+from features.log.contract import LogError
+
+MAX_WAITING = 4096
+MAX_BATCH = 64  # decisions of one message
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class DecisionWriter(Generic[T]):
+    """Writes what is offered, from the first one until close()."""
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Stream],
+        logged: Callable[[T], LoggedDecision],
+        *,
+        note: Callable[[str, int], None] = lambda ending, count: None,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        """The thread opens the log, and makes decisions of what is offered: `logged`.
+
+        `note` is told how many were written, and how many dropped.
+        """
+        self._open_stream, self._logged, self._note = open_stream, logged, note
+        self._stream: Stream | None = None
+        self._failing = False
+        self._waiting: queue.Queue[T | None] = queue.Queue(max_waiting)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
+        self._thread.start()
+
+    def offer(self, one: T) -> None:
+        """Takes it, or drops it; neither waits nor raises."""
+        try:
+            self._waiting.put_nowait(one)
+        except queue.Full:
+            self._note("dropped", 1)
+
+    def flush(self) -> None:
+        """Returns when what was offered so far has been written, or dropped. Blocks."""
+        self._waiting.join()
+
+    def close(self) -> None:
+        """Writes what waits, and ends the thread. Blocks."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            offered = self._next()
+            written = self._write(offered)
+            self._note("written", written)
+            if written < len(offered):
+                self._note("dropped", len(offered) - written)
+            for _ in range(len(offered) + self._closing):
+                self._waiting.task_done()
+        if self._stream is not None:
+            self._stream.close()
+
+    def _next(self) -> list[T]:
+        """Whatever waits; at least one, but for the end."""
+        offered: list[T] = []
+        while len(offered) < MAX_BATCH and (not offered or not self._waiting.empty()):
+            one = self._waiting.get()
+            if one is None:
+                self._closing = True
+                break
+            offered.append(one)
+        return offered
+
+    def _write(self, offered: Sequence[T]) -> int:
+        """Gives how many were written."""
+        if not offered:
+            return 0
+        try:
+            if self._stream is None:
+                self._stream = self._open_stream()
+            self._stream.append(encode([self._logged(each) for each in offered]))
+            self._failing = False
+        except LogError as error:
+            if not self._failing:  # one line for an outage, not one for each batch
+                logger.warning("decisions are not logged: %s", error)
+            self._failing = True
+            return 0
+        except Exception:  # one batch that cannot be told must not end the writing
+            logger.exception("%d decisions cannot be logged", len(offered))
+            return 0
+        return len(offered)
