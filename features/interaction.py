@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from features.topic import TOPIC, faults
 from features.vocabulary import Initiator, Vocabulary
 
 MAX_ID_BYTES = 128
@@ -124,7 +125,7 @@ def _violations(each: Interaction, vocabulary: Vocabulary, now: datetime) -> Ite
     yield from _check_time(each.event_time, now)
     yield from _check_numbers(each, vocabulary)
     yield from _check_attributes(each.attributes)
-    yield from _check_consent(each)
+    yield from _check_consent(each, vocabulary)
 
 
 def check_customer(customer_id: str | None, anonymous_id: str | None) -> Iterator[Violation]:
@@ -211,15 +212,28 @@ def _check_attributes(attributes: Mapping[str, str]) -> Iterator[Violation]:
         yield from check_text(f"attributes[{shown(key)}]", value, MAX_VALUE_BYTES)
 
 
-def _check_consent(each: Interaction) -> Iterator[Violation]:
-    """An opt-in names its purpose; an opt-out may: without one it withdraws everything."""
+def _check_consent(each: Interaction, vocabulary: Vocabulary) -> Iterator[Violation]:
+    """An opt-in names its purpose or topic; an opt-out may: without either it withdraws all."""
     if each.type not in (OPT_IN, OPT_OUT):
+        return
+    if TOPIC in each.attributes:
+        yield from _check_topic(each, vocabulary)
         return
     purpose, purposes = each.attributes.get(PURPOSE), ", ".join(Purpose)
     if each.type == OPT_IN and purpose is None:
         yield Violation(f"attributes[{PURPOSE!r}]", "absent", f"an opt-in names one of {purposes}")
     elif purpose not in (None, *Purpose):
         yield Violation(f"attributes[{PURPOSE!r}]", shown(purpose), f"must be one of {purposes}")
+
+
+def _check_topic(each: Interaction, vocabulary: Vocabulary) -> Iterator[Violation]:
+    if PURPOSE in each.attributes:
+        value, rule = shown(each.attributes[PURPOSE]), "a purpose and a topic do not go together"
+        yield Violation(f"attributes[{PURPOSE!r}]", value, rule)
+    mutes, said = each.type == OPT_OUT, each.event_time
+    found = faults(each.attributes, mutes=mutes, said=said, vocabulary=vocabulary)
+    for name, rule in found.items():
+        yield Violation(f"attributes[{name!r}]", shown(each.attributes.get(name)), rule)
 
 
 def shown(value: object) -> str:

@@ -29,6 +29,7 @@ from features.vocabulary import Initiator, Vocabulary
 
 RECORD = np.dtype([("head", ">u8"), ("tail_high", ">u4"), ("tail_low", ">u2")])
 RECORD_BYTES = RECORD.itemsize
+HEAD_BYTES = 8
 TICKS_PER_SECOND = 256
 TICK_SHIFT = 24  # of a head, to its tick
 ITEM_BITS, CHANNEL_BITS = 43, 5
@@ -170,6 +171,16 @@ def merge(held: bytes, arriving: bytes, *, max_records: int) -> bytes:
         return (held + arriving)[-max_records * RECORD_BYTES :]
     every = {blob[at : at + RECORD_BYTES] for blob in (held, arriving) for at in _starts(blob)}
     return b"".join(sorted(every)[-max_records:])
+
+
+def latest(records: bytes) -> bytes:
+    """Of records that are alike in their tail, what they are about, only the newest; oldest first.
+
+    So a topic of which something is said again and again takes the room of one record.
+    """
+    each = sorted(records[at : at + RECORD_BYTES] for at in _starts(records))
+    newest = {record[HEAD_BYTES:]: record for record in each}
+    return b"".join(sorted(newest.values()))
 
 
 def _starts(blob: bytes) -> range:

@@ -22,14 +22,24 @@ from serving.batching.batcher import Batcher, Run, in_thread
 from serving.engine.link import EngineLink
 from serving.errors import NoModelError, UnavailableError
 from serving.items.catalog import Catalog
+from serving.items.topics import Topics, muting
 from serving.memory import Memory
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Scorer
-from serving.model.scoring import Asked, Scored, now_tick, popular_instead, score, unwelcome
+from serving.model.scoring import (
+    Asked,
+    Scored,
+    by_wish,
+    now_tick,
+    popular_instead,
+    score,
+    unwelcome,
+)
 from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 from serving.policy.terms import Terms
+from serving.policy.wishes import declined
 from serving.question import Question
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -106,6 +116,7 @@ class Decider:
         self.model: Model | None = None
         self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
+        self.topics = Topics()
         self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
         self._log = SampleLog(
@@ -148,7 +159,8 @@ class Decider:
             part("model", scored.began_ns, batch_size=scored.batch_size)
         silence = decision.silence
         action = OFFER if silence is None else silence.name
-        self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
+        if not question.only_looks:
+            self._metrics.decided(decision.degradation.name, action, decision.staleness_s)
         tag(model_version=decision.model_version, degradation=decision.degradation.name)
         return decision
 
@@ -161,23 +173,37 @@ class Decider:
         remembered = await self._remember(questions)
         asked = [
             Asked(
-                *(model, catalog, question, self._counting(each), began_ns),
+                *(model, catalog, self._wished(question, each), self._counting(each), began_ns),
                 *(terms.weight_T, max(question.k, terms.policy.pool), terms),
             )
             for question, each in zip(questions, remembered, strict=True)
         ]
         read_ns = began_ns, time.time_ns()
-        open_B = [
-            not question.unasked or self._allows(known, CONTACT)
-            for question, known in zip(questions, remembered, strict=True)
-        ]
+        silence_B = [self._unwelcome(*each) for each in zip(questions, remembered, strict=True)]
+        open_B = [silence is None for silence in silence_B]
         scored = iter(await self._score_all(list(compress(asked, open_B))))
-        found = zip(remembered, asked, open_B, strict=True)
+        results = [
+            unwelcome(each, silence) if silence else by_wish(question, each, next(scored))
+            for question, each, silence in zip(questions, asked, silence_B, strict=True)
+        ]
         return [
             _Answer(self._decision(known, each, result), result, read_ns)
-            for known, each, is_open in found
-            for result in [next(scored) if is_open else unwelcome(each)]
+            for known, each, result in zip(remembered, asked, results, strict=True)
         ]
+
+    def _wished(self, question: Question, remembered: _Remembered) -> Question:
+        """Without what the customer has muted."""
+        preferences, catalog = remembered.consent.preferences, self._memory.catalog
+        if not preferences.muted:
+            return question
+        types = self._memory.vocabulary.predicted
+        return muting(question, preferences, catalog, self.topics.of(catalog), types)
+
+    def _unwelcome(self, question: Question, remembered: _Remembered) -> Silence | None:
+        """Why the customer is not to be turned to, here and now; None where that may be."""
+        if question.unasked and not self._allows(remembered, CONTACT):
+            return Silence.NO_CONSENT
+        return declined(question, remembered.consent.preferences, now_tick())
 
     async def _score_all(self, asked: list[Asked]) -> list[Scored]:
         """By popularity where the model cannot be asked."""
@@ -204,7 +230,8 @@ class Decider:
             history, degradation = b"", Degradation.POPULARITY
         else:
             degradation = remembered.degradation
-        if remembered.degradation is Degradation.NONE and self._allows(remembered, MEASUREMENT):
+        sampled = remembered.degradation is Degradation.NONE and not asked.question.only_looks
+        if sampled and self._allows(remembered, MEASUREMENT):
             key, held = asked.question.customer_key, remembered.history
             self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
         return Decision(

@@ -17,5 +17,8 @@ class Question:
     candidates: tuple[str, ...] = ()  # empty: every item competes
     excluded: frozenset[str] = frozenset()
     filter: Filter | None = None
+    muted: frozenset[str] = frozenset()  # categories and brands, see features.topic
+    muted_types: frozenset[str] = frozenset()  # nothing is offered that most probably leads to one
     interactions: tuple[Interaction, ...] = ()  # to record first
+    only_looks: bool = False  # what is answered is shown to nobody as an offer, nor logged
     deadline: float | None = None  # in the loop's time

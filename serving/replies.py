@@ -42,6 +42,8 @@ SILENCE = {
     Silence.NO_CONSENT: personalization_pb.NoAction.REASON_NO_CONSENT,
     Silence.NOT_ELIGIBLE: personalization_pb.NoAction.REASON_NOT_ELIGIBLE,
     Silence.HOLDOUT: personalization_pb.NoAction.REASON_HOLDOUT,
+    Silence.PAUSED: personalization_pb.NoAction.REASON_PAUSED,
+    Silence.MUTED: personalization_pb.NoAction.REASON_MUTED,
 }
 
 

@@ -26,7 +26,7 @@ from serving.model.registry import Model, Registry
 from serving.policy.declaration import PolicyError
 from serving.policy.terms import PolicyFile
 from serving.processes.health import OVERALL, Health
-from serving.processes.listening import listen
+from serving.processes.listening import listen, show_health
 from serving.processes.port import StartError, hold
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
@@ -138,6 +138,7 @@ class Server:
         gc.collect()
         gc.freeze()
         await self._grpc.start()
+        self._probes = await show_health(self._settings, self._health, shared=self._shared)
 
     def describe(self) -> str:
         """One line: where it listens and what it answers with."""
@@ -206,6 +207,8 @@ class Server:
         """Reports NOT_SERVING, finishes the calls in flight, closes the log."""
         self._health.end()
         await self._grpc.stop(self._settings.grace_s)
+        if self._probes is not None:  # which heard NOT_SERVING until now
+            await self._probes.stop(self._settings.grace_s)
         await self.decider.close()
         await self.customers.close()
         await self.memory.close()

@@ -12,11 +12,8 @@ from interplay.v1 import customer_service_pb2 as customer_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
-from features.held import held_interactions
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
-from features.privacy.consent import consent_of
 from serving.batching.admission import Gate
-from serving.batching.batcher import BatchError
 from serving.boundary import handler_of
 from serving.calls import Calls
 from serving.customers import Customers
@@ -30,22 +27,23 @@ from serving.door import (
     items_of,
     question_of,
 )
-from serving.errors import NotFoundError, UnavailableError
+from serving.errors import NotFoundError
 from serving.memory import Memory
 from serving.model.registry import Registry
 from serving.replies import (
-    customer_reply,
     decision_reply,
     erasure_reply,
     item_reply,
     model_message,
 )
+from serving.self_service import SelfService
 
 MAX_PAGE, DEFAULT_PAGE = 100, 20
 CustomerRequest = (
     customer_pb.GetCustomerRequest
     | customer_pb.EraseCustomerRequest
     | customer_pb.ExportCustomerRequest
+    | customer_pb.SetPreferencesRequest
 )
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
@@ -75,6 +73,7 @@ class Service:
         self._customers = customers
         self._decider = decider
         self._registry = registry
+        self._self_service = SelfService(memory, decider)
         self._gate = Gate()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -122,15 +121,15 @@ class Service:
     async def get_customer(
         self, request: customer_pb.GetCustomerRequest, deadline: float
     ) -> customer_pb.GetCustomerResponse:
-        """What is held on-line."""
-        key = self._customer_key(request)
-        try:
-            seen = await self._memory.read(key, deadline=deadline)
-        except BatchError as failure:
-            raise UnavailableError("the features cannot be read now: try again") from failure
-        items, vocabulary = self._memory.catalog.by_hash, self._memory.vocabulary
-        held = held_interactions(seen.known.history, vocabulary, items)
-        return customer_reply(held, consent_of(seen.known.consent, vocabulary))
+        """What is held on-line, and what the model makes of it."""
+        return await self._self_service.show(self._customer_key(request), deadline=deadline)
+
+    async def set_preferences(
+        self, request: customer_pb.SetPreferencesRequest, deadline: float
+    ) -> customer_pb.SetPreferencesResponse:
+        """Durable first, then visible, then acknowledged."""
+        key, door = self._customer_key(request), self._door()
+        return await self._self_service.set(request, key, door, deadline=deadline)
 
     async def erase_customer(
         self, request: customer_pb.EraseCustomerRequest, deadline: float

@@ -13,6 +13,7 @@ from serving.policy.declaration import DEFAULT_PATH
 LEAST = {
     "port": 0,
     "metrics_port": 0,
+    "health_port": 0,
     "max_batch": 1,
     "max_queue": 1,
     "threads": 0,
@@ -52,6 +53,9 @@ class ServingSettings(FeatureSettings):
         float, "after that a connection is closed, so that its client finds new servers"
     ] = 300.0
     metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
+    health_port: Annotated[
+        int, "port that has nothing but the health checks, always in plaintext; 0: none"
+    ] = 0
     assumed_consent: Annotated[
         str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."
     ] = ""

@@ -60,6 +60,7 @@ def test_questions_come_out_as_they_went_in(model: Model) -> None:
         asked(model, b"", 20),
         asked(model, bytes(2 * RECORD_BYTES), 20, channel="kiosk", candidates=("b", "a"), k=1),
         asked(model, bytes(RECORD_BYTES), 20, excluded=frozenset({"käse", "a b"})),
+        asked(model, b"", 20, muted=frozenset({"brand:Alpina"}), excluded=frozenset({"a"})),
         asked(model, b"", 20, filter=parse_filter('category == "new\nline"'), candidates=("a",)),
     ]
     unpacked = unpack_questions(pack_questions(batch), model, CATALOG)
@@ -142,11 +143,11 @@ def accepted(unpack: Callable[[bytes], object], body: bytes) -> bool:
     [
         (struct.pack("<Iq", 0, 1), "0 questions"),
         (struct.pack("<Iq", 2**32 - 1, 1), "12 bytes where [0-9]+ are announced"),
-        (struct.pack("<Iq5I", 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
-        (struct.pack("<Iq5I", 1, 1, 1, 1, 0, 0, 0) + WEIGHTS + b"xweb", "the history has 1 bytes"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 9, 0, 0) + WEIGHTS + b"web", "bytes where"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 3, 0, 0) + WEIGHTS + b"???web", "position 1"),
-        (struct.pack("<Iq5I", 1, 1, 1, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
+        (struct.pack("<Iq6I", 1, 1, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
+        (struct.pack("<Iq6I", 1, 1, 1, 1, 0, 0, 0, 0) + WEIGHTS + b"xweb", "the history has 1 bytes"),
+        (struct.pack("<Iq6I", 1, 1, 1, 0, 9, 0, 0, 0) + WEIGHTS + b"web", "bytes where"),
+        (struct.pack("<Iq6I", 1, 1, 1, 0, 3, 0, 0, 0) + WEIGHTS + b"???web", "position 1"),
+        (struct.pack("<Iq6I", 1, 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(model: Model, changes: bytes, told: str) -> None:

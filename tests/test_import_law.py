@@ -28,7 +28,14 @@ ONLY_IN = {
     },
     "nats": {"features/log/jetstream.py", "features/log/jetstream_reader.py"},
     "redis": {"features/online/redis_link.py"},
-    "interplay": {"serving/service.py", "serving/door.py", "serving/replies.py", "serving/wire.py"},
+    "interplay": {
+        "serving/door.py",
+        "serving/preferences.py",
+        "serving/replies.py",
+        "serving/self_service.py",
+        "serving/service.py",
+        "serving/wire.py",
+    },
     "onnx": {
         "serving/model/bound_session.py",
         "training/export/export.py",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from interplay.v1.customer_service_pb2 import GetCustomerRequest
 from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
 from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
@@ -19,7 +21,10 @@ from features.cores import cores
 from serving.processes.cores import own_cores, shares
 from serving.settings import ServingSettings
 from tests.programs import ANSWERS, program
+from tests.redis_server import free_port
 from tests.running import viewed
+
+SERVING = HealthCheckResponse.SERVING
 
 
 def test_one_line_tells_that_all_answer_and_a_signal_ends_them_all() -> None:
@@ -148,13 +153,16 @@ def test_several_processes_share_one_model_on_a_gpu() -> None:
 def test_two_real_processes_answer_on_one_port_and_keep_what_both_write(home: Path) -> None:
     consent = ("--assumed-consent", "personalization")
     sizes = ("--processes", "2", "--port", "0", "--read-ms", "10000")
-    with program("serving", "--home", str(home), *sizes, *consent) as supervisor:
+    probes = ("--health-port", str(free_port()))
+    with program("serving", "--home", str(home), *sizes, *consent, *probes) as supervisor:
         pids = supervisor.pids()
         line = supervisor.line("SERVING on (.*): model 1 of interplay on .*, 2 processes")
         assert write_at_once(line[1], "ada") == (20, 140, [20] * 8)
         os.kill(pids[0], signal.SIGKILL)
         supervisor.line(ANSWERS)
         assert write_at_once(line[1], "bob") == (20, 140, [20] * 8)
+        with grpc.insecure_channel(f"127.0.0.1:{probes[1]}") as channel:
+            assert HealthStub(channel).Check(HealthCheckRequest(), timeout=30).status == SERVING
         supervisor.process.send_signal(signal.SIGTERM)
         assert "ERROR" not in supervisor.rest()
     assert supervisor.process.returncode == 0

@@ -1,8 +1,9 @@
 """What our online stores share: a view tagged as a history merges what is written to it.
 
 A feature view with the tags {"merge": <Bytes feature>, "max_records": <n>} keeps the newest n
-records of features.record in that feature. Each row written to it carries only new records; they
-are merged atomically, so that neither order nor repeats nor other processes matter.
+records of features.record in that feature; with "latest" as well, of those that are about the same
+only the newest. Each row written to it carries only new records; they are merged atomically, so
+that neither order nor repeats nor other processes matter.
 Every other view is written and read as Feast does it.
 """
 
@@ -23,6 +24,7 @@ from features.record import RECORD_BYTES
 
 MERGE_TAG = "merge"
 MAX_RECORDS_TAG = "max_records"
+LATEST_TAG = "latest"
 TICK_BYTES = 5  # at the head of a record
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]

@@ -16,7 +16,7 @@ from feast.value_type import ValueType
 from features.encoding import SCHEMA_VERSION
 from features.measures.customers import MEASURES_VERSION, Measures, measure_columns
 from features.measures.items import ITEM_MEASURES
-from features.online.contract import MAX_RECORDS_TAG, MERGE_TAG
+from features.online.contract import LATEST_TAG, MAX_RECORDS_TAG, MERGE_TAG
 from features.privacy.consent import MAX_CONSENT_RECORDS
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
@@ -74,12 +74,12 @@ def definitions(settings: FeatureSettings) -> Definitions:
     )
     consent = FeatureView(
         name="consent",
-        description="What a customer allows, as records of features.privacy.consent, oldest first",
+        description="What a customer allows and wants: records of privacy.consent, oldest first",
         entities=[customer],
         schema=[Field(name=CONSENT, dtype=Bytes)],
         source=said,
         ttl=timedelta(0),
-        tags=_merged(CONSENT, MAX_CONSENT_RECORDS),
+        tags=_merged(CONSENT, MAX_CONSENT_RECORDS) | {LATEST_TAG: "true"},
     )
     identity = FeatureView(
         name="identity",

@@ -22,6 +22,7 @@ from feast.value_type import ValueType
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from features.online.contract import (
+    LATEST_TAG,
     MAX_RECORDS_TAG,
     MERGE_TAG,
     TICK_BYTES,
@@ -102,7 +103,7 @@ class HistoryRedisOnlineStore(RedisOnlineStore):
         for rows in trips(data, ROWS_A_TRIP):
             arriving, older = zip(*(_arriving(table, row) for row in rows), strict=True)
             calls = [
-                _merge_call(config, table, row, blob)
+                (*_merge_call(config, table, row, blob), int(LATEST_TAG in table.tags))
                 for row, blob in zip(rows, arriving, strict=True)
             ]
             new = self.link(config).run(f"merge into {table.name}", MERGE, calls)

@@ -22,7 +22,8 @@ ERASED_FIELD = "_erased"  # of a customer: 5 bytes, the tick up to which records
 # Numbers compare records, not strings: Redis compares strings by the server's locale.
 MERGE = Script("""
 -- KEYS: entity. ARGV: field of the records, field of the timestamp, timestamp,
--- arriving records (distinct, ascending), bytes to keep, seconds to live or 0.
+-- arriving records (distinct, ascending), bytes to keep, seconds to live or 0,
+-- 1 to keep only the newest of those that are alike in their tail.
 -- Gives how many of the arriving records were not held; erased ones do not count.
 local RECORD = 14
 local function before(a, i, b, j)
@@ -70,6 +71,15 @@ else
   if new == 0 then return 0 end
   parts[#parts + 1] = string.sub(held, copied + 1)
   merged = table.concat(parts)
+end
+if ARGV[7] == '1' then
+  local seen, kept = {}, {}
+  for at = #merged - RECORD + 1, 1, -RECORD do
+    local tail = string.sub(merged, at + 8, at + RECORD - 1)
+    if not seen[tail] then table.insert(kept, 1, string.sub(merged, at, at + RECORD - 1)) end
+    seen[tail] = true
+  end
+  merged = table.concat(kept)
 end
 merged = string.sub(merged, -keep)
 if merged == held then return new end

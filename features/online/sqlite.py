@@ -15,6 +15,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.utils import to_naive_utc
 
 from features.online.contract import (
+    LATEST_TAG,
     MAX_RECORDS_TAG,
     MERGE_TAG,
     TICK_BYTES,
@@ -26,7 +27,7 @@ from features.online.contract import (
 from features.online.sqlite_aging import Aged, age
 from features.online.sqlite_progress import SqliteProgress, failing_to
 from features.privacy.aging import Aging
-from features.record import RECORD_BYTES, merge
+from features.record import RECORD_BYTES, latest, merge
 
 BUSY_TIMEOUT_MS = 5000
 STORE = "features.online.sqlite.HistorySqliteOnlineStore"
@@ -101,6 +102,8 @@ class HistorySqliteOnlineStore(SqliteOnlineStore):
         held = Value.FromString(found[0]).bytes_val if found else b""
         new_count = len(_records(arriving) - _records(held))
         merged = merge(held, arriving, max_records=max_records) if new_count else held
+        if new_count and LATEST_TAG in table.tags:
+            merged = latest(held + arriving)[-max_records * RECORD_BYTES :]
         if merged != held:
             connection.execute(
                 f"INSERT INTO {name} (entity_key, feature_name, value, event_ts) "

@@ -19,7 +19,7 @@ from features.online.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS
 from features.online.registry import WholeFileRegistryStore
 from features.online.sqlite import HistorySqliteOnlineStoreConfig
 from features.privacy.aging import Aging
-from features.record import RECORD_BYTES
+from features.record import RECORD_BYTES, latest
 from features.settings import FeatureSettings, Home
 
 PROJECT = f"interplay_{RECORD_BYTES}"  # what holds records of another size is not read
@@ -119,7 +119,7 @@ class OnlineFeatures:
 
     def write_consents(self, records: Mapping[str, bytes]) -> None:
         """Merges records of privacy.consent into what customers have said, by customer key."""
-        rows = [{CONSENT: Value(bytes_val=each)} for each in records.values()]
+        rows = [{CONSENT: Value(bytes_val=latest(each))} for each in records.values()]
         self._write(self._views.consent, "customer_key", records.keys(), rows)
 
     def write_joins(self, joins: Mapping[str, str]) -> None:

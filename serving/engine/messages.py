@@ -25,7 +25,7 @@ MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the larges
 LOST = -1  # as a count of items: the model could not run for this question
 _HEAD = Struct("<IB")  # bytes of the body, kind
 _BATCH = Struct("<Iq")  # questions, when the oldest of them was asked
-_QUESTION = Struct("<5I")  # most, bytes of history and of filter, candidates, excluded
+_QUESTION = Struct("<6I")  # most, bytes of history and of filter, candidates, excluded, muted
 _COUNT, _FLOAT = np.dtype("<i4"), np.dtype("<f4")
 _ANSWER = Struct("<IIIqII")  # B, N, T, when the run began, batch size, max length
 
@@ -95,10 +95,11 @@ def pack_questions(asked: Sequence[Asked]) -> bytes:
     for each in asked:
         question = each.question
         filter = question.filter.text.encode() if question.filter else b""
-        counts = len(question.candidates), len(question.excluded)
+        named = [*question.candidates, *question.excluded, *question.muted]
+        counts = len(question.candidates), len(question.excluded), len(question.muted)
         sizes.append(_QUESTION.pack(each.most, len(each.history), len(filter), *counts))
         filters.append(filter)
-        texts += [question.channel, *question.candidates, *question.excluded]
+        texts += [question.channel, *named]
     head = _BATCH.pack(len(asked), min(each.asked_ns for each in asked))
     weights = [each.weight_T.astype(_FLOAT, copy=False).tobytes() for each in asked]
     histories = [each.history for each in asked]
@@ -116,9 +117,7 @@ def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]
         histories, start = _cut(body, start, [each[1] for each in sizes])
         filters, start = _cut(body, start, [each[2] for each in sizes])
         texts = str(body[start:], "utf-8").split("\n")
-        if not 0 < count == len(sizes) or len(texts) != sum(
-            1 + each[3] + each[4] for each in sizes
-        ):
+        if not 0 < count == len(sizes) or len(texts) != sum(1 + sum(each[3:]) for each in sizes):
             raise MessageError(f"{count} questions, {len(texts)} texts")
         following = iter(texts)
         questions = [
@@ -143,7 +142,7 @@ def _cut(body: bytes, start: int, sizes: Sequence[int]) -> tuple[list[bytes], in
 
 
 def _question(size: Sequence[int], filter: str, texts: Iterator[str]) -> Question:
-    most, history_bytes, _, candidates, excluded = size
+    most, history_bytes, _, candidates, excluded, muted = size
     if not most or history_bytes % RECORD_BYTES:
         raise MessageError(f"{most} items are asked, the history has {history_bytes} bytes")
     return Question(
@@ -152,6 +151,7 @@ def _question(size: Sequence[int], filter: str, texts: Iterator[str]) -> Questio
         k=most,
         candidates=tuple(islice(texts, candidates)),
         excluded=frozenset(islice(texts, excluded)),
+        muted=frozenset(islice(texts, muted)),
         filter=parse_filter(filter) if filter else None,
     )
 

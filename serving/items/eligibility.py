@@ -11,12 +11,13 @@ import numpy as np
 
 from serving.items.filters import Filter
 from serving.items.masks import Masks
+from serving.items.topics import muted_mask
 from serving.question import Question
 
 OVER_FETCH = 32  # so many excluded items are fetched and left out; more are masked
 
-Competition: TypeAlias = tuple[tuple[str, ...], Filter | None, frozenset[str]]
-"""Candidates, filter and what is masked: questions that agree in all three share a mask."""
+Competition: TypeAlias = tuple[tuple[str, ...], Filter | None, frozenset[str], frozenset[str]]
+"""Candidates, filter, what is masked and what muted: who agrees in all of them shares a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def eligible_for(questions: Sequence[Question], masks: Masks, most_B: Sequence[i
 
 def _competition(question: Question) -> Competition:
     masked = question.excluded - _over_fetched(question)
-    return question.candidates, question.filter, masked
+    return question.candidates, question.filter, masked, question.muted
 
 
 def _over_fetched(question: Question) -> frozenset[str]:
@@ -57,7 +58,7 @@ def _over_fetched(question: Question) -> frozenset[str]:
 
 
 def _mask(competition: Competition, masks: Masks) -> np.ndarray:
-    candidates, filter, masked = competition
+    candidates, filter, masked, muted = competition
     axis = masks.axis
     eligible_V = axis.available_V
     if candidates:
@@ -66,6 +67,8 @@ def _mask(competition: Competition, masks: Masks) -> np.ndarray:
         eligible_V[places] = axis.available_V[places]
     if filter is not None:
         eligible_V = eligible_V & masks.of(filter)
+    if muted:
+        eligible_V = eligible_V & ~muted_mask(muted, axis)
     if masked:
         eligible_V = eligible_V.copy()
         eligible_V[axis.places(masked)] = False

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
 
@@ -186,6 +186,7 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
         cost_B=np.array(costs),
         k_B=[each.k for each in questions],
         random=RANDOM,
+        muted_N=_muted(questions, best, types),
     )
     every_ranked = rank(best, worth, offers, candidate_intents(types, best.joint_NT[offers.at_M]))
     every_intents = reply_intents((*types, SILENCE), best.intent_BU)
@@ -196,6 +197,16 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
             every_ranked, every_intents, offers.silence_B, strict=True
         )
     ]
+
+
+def _muted(questions: Sequence[Question], best: Best, types: Sequence[str]) -> np.ndarray | None:
+    """Which candidates most probably lead to a type that their customer has muted."""
+    if not any(each.muted_types for each in questions):
+        return None
+    muted_BT = np.array([[name in each.muted_types for name in types] for each in questions])
+    customer_N = np.repeat(np.arange(len(questions)), best.count_B)
+    muted_N: np.ndarray = muted_BT[customer_N, best.joint_NT.argmax(axis=1)]
+    return muted_N
 
 
 def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
@@ -218,11 +229,24 @@ def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
     return Scored(ranked, b"", version, max_length, popular=True, silence=silence)
 
 
-def unwelcome(asked: Asked) -> Scored:
-    """Silence, for a customer who does not want to be turned to; the model is not asked."""
+def unwelcome(asked: Asked, silence: Silence) -> Scored:
+    """For a customer who does not want to be turned to; the model is not asked."""
     model = asked.model
     max_length = model.scorer.contract.max_length
-    return Scored([], b"", model.version, max_length, silence=Silence.NO_CONSENT)
+    return Scored([], b"", model.version, max_length, silence=silence)
+
+
+def by_wish(question: Question, asked: Asked, scored: Scored) -> Scored:
+    """The same, with the reason that all that might be offered is muted, where that is so.
+
+    `question` is as it was before what is muted was taken out.
+    """
+    if scored.silence is not Silence.NOT_ELIGIBLE or question is asked.question:
+        return scored
+    masks = asked.catalog.masks
+    open_V = eligible_for([question], masks, [1]).of(0).copy()
+    open_V[masks.axis.places(question.excluded)] = False
+    return replace(scored, silence=Silence.MUTED) if open_V.any() else scored
 
 
 def popular_instead(asked: Asked) -> Scored:

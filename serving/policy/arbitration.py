@@ -31,6 +31,8 @@ class Silence(Enum):
     NO_CONSENT = 3  # the customer does not want to be turned to
     NOT_ELIGIBLE = 4  # there is nothing that might be offered
     HOLDOUT = 5  # the customer belongs to those who are left alone, for comparison
+    PAUSED = 6  # the customer wants to be left alone for a time
+    MUTED = 7  # the customer wants no more of what might be offered, or not here
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,19 @@ def arbitrate(
     cost_B: np.ndarray,
     k_B: Sequence[int],
     random: np.random.Generator,
+    muted_N: np.ndarray | None = None,
 ) -> Offers:
-    """At most k of each customer's candidates; among equals the more probable comes first."""
+    """At most k of each customer's candidates; among equals the more probable comes first.
+
+    None of those that are muted, if any are.
+    """
     customer_N = np.repeat(np.arange(len(count_B)), count_B)
     value_N = _value(expected, policy) - cost_B[customer_N]
     open_N = (value_N > 0) & (expected.customer_N >= policy.customer_floor)
+    muted_B = np.zeros(len(count_B), np.int64)
+    if muted_N is not None:
+        open_N &= ~muted_N
+        muted_B = np.bincount(customer_N[muted_N], minlength=len(count_B))
     # By value: O that may be offered, and the place of each among those of its customer.
     order_O = np.lexsort((-score_N, -value_N, customer_N))
     order_O = order_O[open_N[order_O]]
@@ -74,11 +84,16 @@ def arbitrate(
         place_O[kept_O], by_value_M, open_B[customer_O[kept_O]], policy.exploration
     )
     offered_B = np.minimum(open_B, k_B).tolist()
-    silence_B = [
-        None if offered else Silence.LOW_VALUE if held else Silence.NOT_ELIGIBLE
-        for offered, held in zip(offered_B, count_B, strict=True)
-    ]
+    every = zip(offered_B, count_B, muted_B.tolist(), strict=True)
+    silence_B = [None if offered else _silence(held, muted) for offered, held, muted in every]
     return Offers(offered_B, order_O[taken_M], value_N, propensity_M, silence_B)
+
+
+def _silence(held: int, muted: int) -> Silence:
+    """Why none of so many candidates is offered, of which so many are muted."""
+    if not held:
+        return Silence.NOT_ELIGIBLE
+    return Silence.MUTED if held == muted else Silence.LOW_VALUE
 
 
 def _drawn(

@@ -1,8 +1,10 @@
-"""Listening: the gRPC server, and how long one connection to it may last."""
+"""Listening: the gRPC server, how long one connection to it may last, and one for health alone."""
 
 import grpc
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from serving.processes.port import taken
+from serving.processes.health import Health
+from serving.processes.port import StartError, taken
 from serving.settings import ServingSettings
 
 PING_S = 60  # a client that has vanished without a word is noticed after this, and PONG_S
@@ -23,6 +25,27 @@ def listen(
         return server, server.add_insecure_port(f"{settings.host}:{port}")
     except RuntimeError as error:
         raise taken(settings.host, port) from error
+
+
+async def show_health(
+    settings: ServingSettings, health: Health, *, shared: bool = False
+) -> grpc.aio.Server | None:
+    """Answers probes on a port of their own, which calls cannot flood; None where there is none.
+
+    In plaintext whatever the calls are: Kubernetes' probes know no TLS. Raises StartError.
+    """
+    host, port = settings.host, settings.health_port
+    if not port:
+        return None
+    server = grpc.aio.server(options=_options(settings, shared=shared))
+    add_HealthServicer_to_server(health, server)
+    try:
+        server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        text = f"cannot answer probes on {host}:{port}. Try another --health-port"
+        raise StartError(text) from error
+    await server.start()
+    return server
 
 
 def _options(settings: ServingSettings, *, shared: bool) -> list[tuple[str, int]]:
