@@ -1,24 +1,20 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
-import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from itertools import compress
 
+from features.decisions.decision import new_decision_id
 from features.interaction import Purpose
-from features.measures.customers import Measures
-from features.measures.samples import Sample, SampleLog
 from features.online.store import NOTHING_KNOWN, Known
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
-from features.settings import Home
 from serving.batching.batcher import Batcher, Run, in_thread
+from serving.decision import Decision, Degradation
 from serving.engine.link import EngineLink
 from serving.errors import NoModelError, UnavailableError
 from serving.items.catalog import Catalog
@@ -37,10 +33,10 @@ from serving.model.scoring import (
     unwelcome,
 )
 from serving.policy.arbitration import Silence
-from serving.policy.ranking import Ranked
 from serving.policy.terms import Terms
 from serving.policy.wishes import declined
 from serving.question import Question
+from serving.recording import Decided, Recorder
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 
@@ -51,33 +47,7 @@ OFFER = "OFFER"  # the action of a decision that is not silent
 logger = logging.getLogger(__name__)
 
 
-class Degradation(Enum):
-    """How much of its way an answer could go."""
-
-    NONE = 1
-    WITHOUT_FEATURES = 2
-    POPULARITY = 3
-    INCOMPLETE_FEATURES = 4
-
-
 WHOLE, INCOMPLETE = Degradation.NONE, Degradation.INCOMPLETE_FEATURES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The answer, and what it is based on."""
-
-    decision_id: str
-    ranked: list[Ranked]
-    intents: bytes  # see serving.wire
-    model_version: str
-    interactions_seen: int
-    newest_tick: int | None
-    staleness_s: float
-    degradation: Degradation
-    profiled: bool  # whether the customer's history was allowed to count
-    policy_version: str
-    silence: Silence | None  # why nothing is offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +89,7 @@ class Decider:
         self.topics = Topics()
         self._assumed = settings.assumed
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
-        self._log = SampleLog(
-            Home(settings.home).samples,
-            Measures(memory.vocabulary, settings.max_records),
-            share=settings.log_share,
-        )
+        self.recorder = Recorder(settings, memory.vocabulary, metrics)
         self._thread = ThreadPoolExecutor(1, "model")
         self._score: Run[Asked, Scored] = (
             in_thread(self._thread, partial(score, metrics=metrics))
@@ -225,16 +191,12 @@ class Decider:
 
     def _decision(self, remembered: _Remembered, asked: Asked, scored: Scored) -> Decision:
         history = asked.history
-        decision_id, staleness_s = uuid.uuid4().hex, self._memory.staleness_s()
+        decision_id, staleness_s = new_decision_id(), self._memory.staleness_s()
         if scored.popular:
             history, degradation = b"", Degradation.POPULARITY
         else:
             degradation = remembered.degradation
-        sampled = remembered.degradation is Degradation.NONE and not asked.question.only_looks
-        if sampled and self._allows(remembered, MEASUREMENT):
-            key, held = asked.question.customer_key, remembered.history
-            self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
-        return Decision(
+        decision = Decision(
             decision_id=decision_id,
             ranked=scored.ranked,
             intents=scored.intents,
@@ -247,6 +209,10 @@ class Decider:
             policy_version=asked.terms.policy.version if asked.terms else "",
             silence=scored.silence,
         )
+        if not asked.question.only_looks:
+            measured = self._allows(remembered, MEASUREMENT)
+            self.recorder.record(Decided(decision, asked, scored, measured), remembered.history)
+        return decision
 
     def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)
@@ -276,7 +242,7 @@ class Decider:
         """Finishes what waits."""
         await self._batcher.drain()
         self._thread.shutdown()
-        await asyncio.to_thread(self._log.close)
+        await self.recorder.close()
 
 
 def _newest_tick(history: bytes) -> int | None:

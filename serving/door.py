@@ -196,6 +196,7 @@ def question_of(
     return Question(
         customer_key=customer_key(*customer),
         channel=request.channel,
+        placement=request.placement,
         k=request.k or DEFAULT_K,
         unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
         candidates=tuple(request.candidate_item_ids),

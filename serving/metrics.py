@@ -56,6 +56,8 @@ class Metrics:
 
         text = "Decisions by how they were degraded, and what they are: OFFER, or why silence"
         self._decisions = counter("interplay_decisions_total", text, ["degradation", "action"])
+        text = "Decisions that the decision log has taken, and those that it had to drop"
+        self._logged = counter("interplay_logged_decisions_total", text, ["ending"])
         text = "How stale decisions were while something logged did not count yet"
         self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
         text = "How long calls that wrote took from durable to counting in every decision"
@@ -93,6 +95,10 @@ class Metrics:
         child.inc()
         if staleness_s:
             self._staleness_s.observe(staleness_s)
+
+    def logged(self, ending: str, count: int) -> None:
+        """Decisions were written to the decision log, or dropped."""
+        self._logged.labels(ending).inc(count)
 
     def serves(self, version: str, provider: str) -> None:
         """Answers come from this model from now on."""

@@ -13,6 +13,7 @@ class Question:
     customer_key: str
     channel: str
     k: int
+    placement: str = ""  # where in the channel the answer will be shown
     unasked: bool = False  # whether the company would turn to the customer by itself
     candidates: tuple[str, ...] = ()  # empty: every item competes
     excluded: frozenset[str] = frozenset()

@@ -17,7 +17,7 @@ from features.privacy.consent import Consent
 from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
 from features.vocabulary import Initiator
-from serving.decider import Decision, Degradation
+from serving.decision import Decision, Degradation
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
 from serving.policy.arbitration import Silence

@@ -21,6 +21,7 @@ LEAST = {
     "refresh_s": 0.01,
     "grace_s": 0,
     "connection_age_s": 0.01,
+    "log_candidates": 0,
     "log_share": 0,
     "max_records": 1,
     "read_ms": 1,
@@ -59,6 +60,9 @@ class ServingSettings(FeatureSettings):
     assumed_consent: Annotated[
         str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."
     ] = ""
+    log_candidates: Annotated[
+        int, "candidates of each decision that the decision log keeps; 0: no decisions are logged"
+    ] = 100
     log_share: Annotated[float, "share of decisions logged for `features skew`; 0: none"] = 0.01
 
     def __post_init__(self) -> None:

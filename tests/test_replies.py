@@ -12,7 +12,7 @@ from interplay.v1.personalization_service_pb2 import (
 )
 
 from features.item import Item
-from serving.decider import Decision, Degradation
+from serving.decision import Decision, Degradation
 from serving.items.catalog import Catalog
 from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked

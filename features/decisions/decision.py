@@ -26,6 +26,7 @@ CANDIDATE = pa.struct(
         pa.field("customer_value", pa.float64()),
         pa.field("company_value", pa.float64()),
         pa.field("value", pa.float64()),  # of both sides, less attention
+        pa.field("muted", pa.bool_()),  # the customer wants no more of it
         pa.field("position", pa.int32()),  # from 0; NOT_OFFERED
         pa.field("propensity", pa.float64()),  # 0 for what is not offered, or never drawn by lot
     ]
@@ -68,6 +69,7 @@ class Candidates:
     customer_K: np.ndarray
     company_K: np.ndarray
     value_K: np.ndarray
+    muted_K: np.ndarray
     position_K: np.ndarray
     propensity_K: np.ndarray
 
@@ -91,7 +93,9 @@ class LoggedDecision:
     k: int  # so many were asked for
     attention: float = 0.0  # what an offer costs of it
     filter: str = ""
-    asked_item_ids: Sequence[str] = field(default_factory=list)  # those alone competed; empty: all of the catalog
+    asked_item_ids: Sequence[str] = field(
+        default_factory=list
+    )  # those alone competed; empty: all of the catalog
     excluded_item_ids: Sequence[str] = field(default_factory=list)
     removed: Mapping[str, int] = field(default_factory=dict)  # how many items, by what removed them
     considered_count: int = 0  # candidates there were; not all of them may be logged
@@ -143,6 +147,7 @@ def _candidate_lists(every: Sequence[Candidates]) -> pa.Array:
                 ("customer_K", np.float64),
                 ("company_K", np.float64),
                 ("value_K", np.float64),
+                ("muted_K", bool),
                 ("position_K", np.int32),
                 ("propensity_K", np.float64),
             )
@@ -181,6 +186,7 @@ def _candidates_of(row: dict[str, Any]) -> Candidates:
         customer_K=column("customer_value"),
         company_K=column("company_value"),
         value_K=column("value"),
+        muted_K=column("muted", bool),
         position_K=column("position", np.int32),
         propensity_K=column("propensity"),
     )

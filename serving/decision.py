@@ -1,0 +1,33 @@
+"""The decision: the answer to one question, and what it is based on."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from serving.policy.arbitration import Silence
+from serving.policy.ranking import Ranked
+
+
+class Degradation(Enum):
+    """How much of its way an answer could go."""
+
+    NONE = 1
+    WITHOUT_FEATURES = 2
+    POPULARITY = 3
+    INCOMPLETE_FEATURES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer, and what it is based on."""
+
+    decision_id: str
+    ranked: list[Ranked]
+    intents: bytes  # see serving.wire
+    model_version: str
+    interactions_seen: int
+    newest_tick: int | None
+    staleness_s: float
+    degradation: Degradation
+    profiled: bool  # whether the customer's history was allowed to count
+    policy_version: str
+    silence: Silence | None  # why nothing is offered
