@@ -87,7 +87,7 @@ class Decider:
         self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
         self.topics = Topics()
-        self._assumed = settings.assumed
+        self._assumed, self._max_batch = settings.assumed, settings.max_batch
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
         self.recorder = Recorder(settings, memory.vocabulary, metrics)
         self._thread = ThreadPoolExecutor(1, "model")
@@ -184,6 +184,15 @@ class Decider:
                 logger.warning("the model cannot be asked; popularity answers: %r", error)
             self._failing = True
             return [popular_instead(each) for each in asked]
+
+    async def rescore(self, asked: Sequence[Asked]) -> list[Scored]:
+        """What the model makes of questions beside those that customers ask; raises what it does.
+
+        In as few runs as it takes.
+        """
+        starts = range(0, len(asked), self._max_batch)
+        runs = [asked[at : at + self._max_batch] for at in starts]
+        return [each for some in runs for each in await self._score(some)]
 
     def _counting(self, remembered: _Remembered) -> bytes:
         """The history, as far as the customer allows that it counts."""

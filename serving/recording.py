@@ -102,6 +102,7 @@ def logged(decided: Decided, *, most: int) -> LoggedDecision:
         policy_version=decision.policy_version,
         k=question.k,
         attention=considered.cost if considered is not None else 0.0,
+        customer_floor=asked.terms.policy.customer_floor if asked.terms else 0.0,
         filter=question.filter.text if question.filter else "",
         asked_item_ids=list(question.candidates[:MAX_NAMED]),
         excluded_item_ids=sorted(question.excluded)[:MAX_NAMED],

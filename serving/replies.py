@@ -82,7 +82,7 @@ def _freshness(decision: Decision) -> personalization_pb.Freshness:
         degradation_level=DEGRADATION[decision.degradation],
     )
     if decision.newest_tick is not None:
-        freshness.newest_event_time.CopyFrom(_time(moment(decision.newest_tick)))
+        freshness.newest_event_time.CopyFrom(time_message(moment(decision.newest_tick)))
     return freshness
 
 
@@ -93,25 +93,27 @@ def customer_reply(held: Sequence[Held], consent: Consent) -> customer_pb.GetCus
             customer_pb.Consent(purpose=purpose, allowed=allowed)
             for purpose, allowed in sorted(consent.said.items())
         ],
-        interactions=[
-            customer_pb.HeldInteraction(
-                type=each.type,
-                channel=each.channel,
-                initiator=INITIATORS[each.initiator],
-                item_id=each.item.item_id if each.item else "",
-                item_name=each.item.name if each.item else "",
-                event_time=_time(each.event_time),
-                approximate_amount=each.amount,
-            )
-            for each in held
-        ],
+        interactions=[held_message(each) for each in held],
+    )
+
+
+def held_message(held: Held) -> customer_pb.HeldInteraction:
+    """One interaction that is held."""
+    return customer_pb.HeldInteraction(
+        type=held.type,
+        channel=held.channel,
+        initiator=INITIATORS[held.initiator],
+        item_id=held.item.item_id if held.item else "",
+        item_name=held.item.name if held.item else "",
+        event_time=time_message(held.event_time),
+        approximate_amount=held.amount,
     )
 
 
 def erasure_reply(receipt: Receipt) -> customer_pb.EraseCustomerResponse:
     """The receipt of an erasure."""
     return customer_pb.EraseCustomerResponse(
-        erasure_time=_time(receipt.erasure_time),
+        erasure_time=time_message(receipt.erasure_time),
         anonymous_id_count=receipt.device_count,
         removals=[
             customer_pb.Removal(place=place, count=count)
@@ -144,14 +146,15 @@ def model_message(registered: Registered, serving: Model | None) -> model_pb.Mod
         version=registered.version,
         serving=serves,
         champion=registered.champion,
-        create_time=_time(registered.create_time),
+        create_time=time_message(registered.create_time),
         item_count=registered.item_count,
         provider=serving.scorer.provider if serves and serving is not None else "",
         metrics=registered.metrics,
     )
 
 
-def _time(moment: datetime) -> Timestamp:
+def time_message(moment: datetime) -> Timestamp:
+    """A moment of UTC."""
     microseconds = (moment - EPOCH) // timedelta(microseconds=1)
     return Timestamp(seconds=microseconds // 10**6, nanos=microseconds % 10**6 * 1000)
 

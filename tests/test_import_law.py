@@ -30,6 +30,7 @@ ONLY_IN = {
     "redis": {"features/online/redis_link.py"},
     "interplay": {
         "serving/door.py",
+        "serving/explanation_reply.py",
         "serving/preferences.py",
         "serving/replies.py",
         "serving/self_service.py",

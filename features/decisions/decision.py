@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         *(pa.field(name, pa.string()) for name in ("model_version", "policy_version")),
         pa.field("k", pa.int32()),
         pa.field("attention", pa.float64()),
+        pa.field("customer_floor", pa.float64()),
         pa.field("filter", pa.string()),
         pa.field("asked_item_ids", TEXTS),
         pa.field("excluded_item_ids", TEXTS),
@@ -92,6 +93,7 @@ class LoggedDecision:
     policy_version: str
     k: int  # so many were asked for
     attention: float = 0.0  # what an offer costs of it
+    customer_floor: float = 0.0  # nothing is offered that is worth less to the customer
     filter: str = ""
     asked_item_ids: Sequence[str] = field(
         default_factory=list
