@@ -10,8 +10,6 @@ from serving.decision import Degradation
 from serving.explanation import Explanation
 from serving.replies import DEGRADATION, INITIATORS, held_message, time_message
 
-REASONS = {name: value for name, value in personalization_pb.NoAction.Reason.items()}
-
 
 def explanation_reply(explanation: Explanation) -> decision_pb.ExplainDecisionResponse:
     """All of it."""
@@ -35,7 +33,7 @@ def explanation_reply(explanation: Explanation) -> decision_pb.ExplainDecisionRe
     )
     if decision.reason:
         name = f"REASON_{decision.reason.upper().replace('-', '_')}"
-        reply.no_action.reason = REASONS[name]
+        reply.no_action.CopyFrom(personalization_pb.NoAction(reason=name))
     if explanation.item_id:
         reply.item.item_id = explanation.item_id
         reply.item.ending = explanation.item_ending
