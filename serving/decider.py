@@ -11,6 +11,7 @@ from itertools import compress
 from features.decisions.decision import new_decision_id
 from features.interaction import Purpose
 from features.online.store import NOTHING_KNOWN, Known
+from features.policy.arbitration import Silence
 from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
 from features.record import RECORD_BYTES, merge, pack
 from serving.batching.batcher import Batcher, Run, in_thread
@@ -32,7 +33,6 @@ from serving.model.scoring import (
     score,
     unwelcome,
 )
-from serving.policy.arbitration import Silence
 from serving.policy.terms import Terms
 from serving.policy.wishes import declined
 from serving.question import Question

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from serving.policy.arbitration import Silence
+from features.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 
 

@@ -15,6 +15,7 @@ from features.decisions.decision import NOT_OFFERED, Candidates, LoggedDecision,
 from features.decisions.writer import DecisionWriter
 from features.measures.customers import Measures
 from features.measures.samples import Sample, SampleLog
+from features.policy.arbitration import Silence
 from features.record import RECORD_BYTES, moment
 from features.settings import Home
 from features.vocabulary import Initiator, Vocabulary
@@ -22,7 +23,6 @@ from serving.decision import Decision, Degradation
 from serving.items.removals import MUTED, removals
 from serving.metrics import Metrics
 from serving.model.scoring import Asked, Scored, now_tick
-from serving.policy.arbitration import Silence
 from serving.policy.considered import Considered
 from serving.settings import ServingSettings
 

@@ -13,6 +13,7 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 from features.held import Held
 from features.item import Item
+from features.policy.arbitration import Silence
 from features.privacy.consent import Consent
 from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
@@ -20,7 +21,6 @@ from features.vocabulary import Initiator
 from serving.decision import Decision, Degradation
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
-from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 from serving.wire import candidate
 

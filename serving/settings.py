@@ -6,9 +6,9 @@ from typing import Annotated
 
 from features.cores import cores
 from features.interaction import Purpose
+from features.policy.declaration import DEFAULT_PATH
 from features.privacy.consent import parse_purposes
 from features.settings import FeatureSettings
-from serving.policy.declaration import DEFAULT_PATH
 
 LEAST = {
     "port": 0,

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from features.policy.arbitration import Silence, arbitrate
+from features.policy.worth import expected
 from features.record import RECORD_BYTES, TICKS_PER_SECOND
 from features.vocabulary import SILENCE
 from serving.batching.padding import runs_of
@@ -19,11 +21,9 @@ from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
-from serving.policy.arbitration import Silence, arbitrate
 from serving.policy.considered import Considered, considered
 from serving.policy.ranking import Best, Ranked, best, most_popular, rank
 from serving.policy.terms import Terms
-from serving.policy.worth import expected
 from serving.question import Question
 from serving.wire import candidate_intents, reply_intents
 

@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from serving.policy.arbitration import Offers
+from features.policy.arbitration import Offers
+from features.policy.worth import Expected
 from serving.policy.ranking import Best
-from serving.policy.worth import Expected
 
 
 @dataclass(frozen=True, slots=True)

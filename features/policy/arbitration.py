@@ -19,8 +19,8 @@ from enum import Enum
 
 import numpy as np
 
-from serving.policy.declaration import Exploration, Policy
-from serving.policy.worth import Expected
+from features.policy.declaration import Exploration, Policy
+from features.policy.worth import Expected
 
 
 class Silence(Enum):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.policy.declaration import Policy, PolicyError, TypeWorth
 from features.vocabulary import Vocabulary
-from serving.policy.declaration import Policy, PolicyError, TypeWorth
 
 
 @dataclass(frozen=True, slots=True)
