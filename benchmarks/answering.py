@@ -17,7 +17,8 @@ from training.export.export import GRAPH, check_parity, open_graph, random_feeds
 from training.export.ranker import Ranker
 from training.model.model import Model, ModelConfig
 
-SHAPES = ((64, 2, 2), (64, 3, 2), (128, 2, 4), (128, 3, 4))  # width, blocks, heads
+SHAPES = ((128, 2, 2, 0), (128, 2, 2, 50), (64, 2, 2, 50), (64, 3, 2, 50))
+"""Width, blocks, heads, and tokens that name items; that of benchmarks/quality.py first."""
 CATALOG = 3416
 GOAL_MS, GOAL_PARITY = 2.5, 1e-4
 RUNS = 200
@@ -27,17 +28,17 @@ SPREAD = 0.2
 def latencies(length: int) -> Iterator[Figure]:
     """One user, a whole history, one thread, ten items."""
     with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
-        for width, blocks, heads in SHAPES:
-            ranker, path = _random_ranker(length, width, blocks, heads), Path(folder) / GRAPH
+        for width, blocks, heads, reach in SHAPES:
+            ranker, path = _random_ranker(length, width, blocks, heads, reach), Path(folder) / GRAPH
             write_graph(ranker, path)
-            name = f"width {width}, {blocks} blocks, {length} tokens"
+            name = f"width {width}, {blocks} blocks, {length} tokens, {reach} name items"
             wall_ms, cpu_ms = _p50_ms(ranker, path)
             yield Figure(f"{name}: one answer, p50", wall_ms, "ms", goal=GOAL_MS)
             yield Figure(f"{name}: its CPU time, p50", cpu_ms, "ms")
             yield Figure(f"{name}: parity", check_parity(ranker, path), goal=GOAL_PARITY)
 
 
-def _random_ranker(length: int, width: int, blocks: int, heads: int) -> Ranker:
+def _random_ranker(length: int, width: int, blocks: int, heads: int, reach: int) -> Ranker:
     config = ModelConfig(
         item_count=CATALOG,
         type_count=len(load_vocabulary().predicted),
@@ -46,6 +47,7 @@ def _random_ranker(length: int, width: int, blocks: int, heads: int) -> Ranker:
         width=width,
         heads=heads,
         blocks=blocks,
+        reach=reach,
     )
     content_VW = torch.zeros((CATALOG, 1), dtype=torch.int64)
     torch.manual_seed(1)

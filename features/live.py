@@ -13,7 +13,7 @@ from features.held import Held, held_interactions
 from features.history.partitions import is_empty
 from features.interaction import Interaction
 from features.item import Item
-from features.log.contract import Appended, ItemChange, open_log
+from features.log.contract import Appended, Heard, ItemChange, Wanted, open_log
 from features.online.applying import (
     Applied,
     Applier,
@@ -103,6 +103,10 @@ class LiveFeatures:
         """Reads the tombstones that others have left; raises LogError."""
         self.erasures = Erasures(self._log.erasures())
 
+    def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody records from now on, see Log.listen; raises LogError."""
+        return self._log.listen(wanted, heard)
+
     def items(self) -> Iterator[Item]:
         """The whole catalog."""
         return self._log.items()
@@ -180,9 +184,9 @@ class LiveFeatures:
         items = {item_hash(item.item_id): item for item in self._log.items()}
         return held_interactions(self.read([customer_key]).histories[0], self.vocabulary, items)
 
-    def read(self, customer_keys: Sequence[str]) -> Reading:
+    def read(self, customer_keys: Sequence[str], *, ledgers: bool = False) -> Reading:
         """What is known of each customer; of a joined anonymous one, of whom it is joined to."""
-        return read_joined(self.online, customer_keys, log_id=self.log_id)
+        return read_joined(self.online, customer_keys, log_id=self.log_id, ledgers=ledgers)
 
     def erase(self, customer_keys: Sequence[str], erased_tick: int) -> int:
         """Removes all that is held on-line of customers; gives how many interactions that were."""

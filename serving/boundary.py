@@ -6,6 +6,7 @@ the name of a class of ours.
 
 import asyncio
 import logging
+import math
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -25,6 +26,7 @@ LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
 
 logger = logging.getLogger(__name__)
 Method = Callable[[Any, float], Awaitable[Message | bytes]]
+ConversingMethod = Callable[[AsyncGenerator[Any, None], float], AsyncGenerator[bytes, None]]
 StreamingMethod = Callable[[Any, float], AsyncGenerator[Message, None]]
 Work = Callable[[], Awaitable[bytes]]
 
@@ -36,6 +38,8 @@ def handler_of(
 
     Requests that name a channel pass the gate: whom it refuses costs as little as can be.
     """
+    if declared.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_conversing(declared, method, calls))
     if declared.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_streaming(declared, method, calls))
     return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls, gate))
@@ -89,6 +93,38 @@ def _streaming(
             await _guarded(declared, context, work, call)
 
     return answer
+
+
+def _conversing(
+    declared: MethodDescriptor, method: ConversingMethod, calls: Calls
+) -> Callable[[object, grpc.aio.ServicerContext], Awaitable[None]]:
+    """Only its deadline, if it has one, limits how long it lasts."""
+    request_type = GetMessageClass(declared.input_type)
+
+    async def converse(_: object, context: grpc.aio.ServicerContext) -> None:
+        async def work() -> bytes:
+            remaining, now = context.time_remaining(), asyncio.get_running_loop().time()
+            deadline = math.inf if remaining is None else now + remaining
+            async with (
+                asyncio.timeout_at(None if remaining is None else deadline),
+                aclosing(_received(request_type, context)) as requests,
+                aclosing(method(requests, deadline)) as replies,
+            ):
+                async for each in replies:
+                    await context.write(each)
+            return b""
+
+        with calls.begin(declared, context) as call:
+            await _guarded(declared, context, work, call)
+
+    return converse
+
+
+async def _received(
+    request_type: type[Message], context: grpc.aio.ServicerContext
+) -> AsyncGenerator[Any, None]:
+    while (data := await context.read()) is not grpc.aio.EOF:
+        yield _decoded(request_type, data)
 
 
 async def _guarded(

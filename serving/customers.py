@@ -60,7 +60,7 @@ class Customers:
         vocabulary, items = self._memory.vocabulary, self._memory.catalog.by_hash
         known = await self._memory.read_known(customer_key)
         held = tuple(held_interactions(known.history, vocabulary, items))
-        online = Online(held, consent_of(known.consent, vocabulary))
+        online = Online(held, consent_of(known.consent, vocabulary), known.attention)
         return export_lines(history, online, now=datetime.now(UTC))
 
     async def decision(self, decision_id: str) -> LoggedDecision | None:

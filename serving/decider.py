@@ -10,14 +10,13 @@ from itertools import compress
 
 from features.decisions.decision import new_decision_id
 from features.interaction import Purpose
-from features.online.store import NOTHING_KNOWN, Known
 from features.policy.arbitration import Silence
-from features.privacy.consent import MAX_CONSENT_RECORDS, Consent, consent_of, consent_records
-from features.record import RECORD_BYTES, merge, pack
+from features.record import RECORD_BYTES
 from serving.batching.batcher import Batcher, Run, in_thread
-from serving.decision import Decision, Degradation
+from serving.contacts import pay, restrained, spends
+from serving.decision import Decision
 from serving.engine.link import EngineLink
-from serving.errors import NoModelError, UnavailableError
+from serving.errors import NoModelError
 from serving.items.catalog import Catalog
 from serving.items.topics import Topics, muting
 from serving.memory import Memory
@@ -37,6 +36,7 @@ from serving.policy.terms import Terms
 from serving.policy.wishes import declined
 from serving.question import Question
 from serving.recording import Decided, Recorder
+from serving.remembering import Degradation, Remembered, remember
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 
@@ -45,18 +45,6 @@ CONTACT = Purpose.CONTACT
 OFFER = "OFFER"  # the action of a decision that is not silent
 
 logger = logging.getLogger(__name__)
-
-
-WHOLE, INCOMPLETE = Degradation.NONE, Degradation.INCOMPLETE_FEATURES
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """What of a customer counts in an answer."""
-
-    history: bytes
-    consent: Consent
-    degradation: Degradation
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +124,8 @@ class Decider:
         model, catalog, terms = self.model, self._memory.catalog, self.terms
         self._note_depth(self._batcher.waiting)
         began_ns = time.time_ns()
-        remembered = await self._remember(questions)
+        ledgers = any(spends(each, terms) for each in questions)
+        remembered = await remember(questions, self._memory, ledgers=ledgers)
         asked = [
             Asked(
                 *(model, catalog, self._wished(question, each), self._counting(each), began_ns),
@@ -145,19 +134,21 @@ class Decider:
             for question, each in zip(questions, remembered, strict=True)
         ]
         read_ns = began_ns, time.time_ns()
-        silence_B = [self._unwelcome(*each) for each in zip(questions, remembered, strict=True)]
-        open_B = [silence is None for silence in silence_B]
+        refused_B = [self._silence(*each) for each in zip(asked, remembered, strict=True)]
+        open_B = [each is None for each in refused_B]
         scored = iter(await self._score_all(list(compress(asked, open_B))))
         results = [
-            unwelcome(each, silence) if silence else by_wish(question, each, next(scored))
-            for question, each, silence in zip(questions, asked, silence_B, strict=True)
+            refused or by_wish(question, each, next(scored))
+            for question, each, refused in zip(questions, asked, refused_B, strict=True)
         ]
+        decision_ids = [new_decision_id() for _ in questions]
+        results = await pay(decision_ids, asked, remembered, results, self._memory)
         return [
-            _Answer(self._decision(known, each, result), result, read_ns)
-            for known, each, result in zip(remembered, asked, results, strict=True)
+            _Answer(self._decision(*each), each[-1], read_ns)
+            for each in zip(decision_ids, remembered, asked, results, strict=True)
         ]
 
-    def _wished(self, question: Question, remembered: _Remembered) -> Question:
+    def _wished(self, question: Question, remembered: Remembered) -> Question:
         """Without what the customer has muted."""
         preferences, catalog = remembered.consent.preferences, self._memory.catalog
         if not preferences.muted:
@@ -165,11 +156,13 @@ class Decider:
         types = self._memory.vocabulary.predicted
         return muting(question, preferences, catalog, self.topics.of(catalog), types)
 
-    def _unwelcome(self, question: Question, remembered: _Remembered) -> Silence | None:
-        """Why the customer is not to be turned to, here and now; None where that may be."""
+    def _silence(self, asked: Asked, remembered: Remembered) -> Scored | None:
+        """The answer where the customer is not to be turned to, here and now, or else None."""
+        question = asked.question
         if question.unasked and not self._allows(remembered, CONTACT):
-            return Silence.NO_CONSENT
-        return declined(question, remembered.consent.preferences, now_tick())
+            return unwelcome(asked, Silence.NO_CONSENT)
+        declining = declined(question, remembered.consent.preferences, now_tick())
+        return unwelcome(asked, declining) if declining else restrained(asked, remembered)
 
     async def _score_all(self, asked: list[Asked]) -> list[Scored]:
         """By popularity where the model cannot be asked."""
@@ -194,13 +187,14 @@ class Decider:
         runs = [asked[at : at + self._max_batch] for at in starts]
         return [each for some in runs for each in await self._score(some)]
 
-    def _counting(self, remembered: _Remembered) -> bytes:
+    def _counting(self, remembered: Remembered) -> bytes:
         """The history, as far as the customer allows that it counts."""
         return remembered.history if self._allows(remembered, PERSONALIZATION) else b""
 
-    def _decision(self, remembered: _Remembered, asked: Asked, scored: Scored) -> Decision:
-        history = asked.history
-        decision_id, staleness_s = new_decision_id(), self._memory.staleness_s()
+    def _decision(
+        self, decision_id: str, remembered: Remembered, asked: Asked, scored: Scored
+    ) -> Decision:
+        history, staleness_s = asked.history, self._memory.staleness_s()
         if scored.popular:
             history, degradation = b"", Degradation.POPULARITY
         else:
@@ -217,35 +211,15 @@ class Decider:
             profiled=self._allows(remembered, PERSONALIZATION),
             policy_version=asked.terms.policy.version if asked.terms else "",
             silence=scored.silence,
+            detail=scored.detail,
         )
         if not asked.question.only_looks:
             measured = self._allows(remembered, MEASUREMENT)
             self.recorder.record(Decided(decision, asked, scored, measured), remembered.history)
         return decision
 
-    def _allows(self, remembered: _Remembered, purpose: Purpose) -> bool:
+    def _allows(self, remembered: Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)
-
-    async def _remember(self, questions: Sequence[Question]) -> list[_Remembered]:
-        """What is known of the customers; what came along with a question counts in any case."""
-        try:
-            found = await self._memory.read_all([each.customer_key for each in questions])
-        except UnavailableError:
-            nothing = Degradation.WITHOUT_FEATURES
-            return [self._with_own(each, NOTHING_KNOWN, nothing) for each in questions]
-        return [
-            self._with_own(each, seen.known, WHOLE if seen.whole else INCOMPLETE)
-            for each, seen in zip(questions, found, strict=True)
-        ]
-
-    def _with_own(self, question: Question, known: Known, degradation: Degradation) -> _Remembered:
-        vocabulary, history, said = self._memory.vocabulary, known.history, known.consent
-        if own := question.interactions:
-            packed = b"".join(pack(each, vocabulary) for each in own)
-            history = merge(history, packed, max_records=self._memory.max_records)
-            consents = b"".join(consent_records(each, vocabulary) for each in own)
-            said = merge(said, consents, max_records=MAX_CONSENT_RECORDS)
-        return _Remembered(history, consent_of(said, vocabulary), degradation)
 
     async def close(self) -> None:
         """Finishes what waits."""

@@ -1,19 +1,10 @@
 """The decision: the answer to one question, and what it is based on."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 from features.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
-
-
-class Degradation(Enum):
-    """How much of its way an answer could go."""
-
-    NONE = 1
-    WITHOUT_FEATURES = 2
-    POPULARITY = 3
-    INCOMPLETE_FEATURES = 4
+from serving.remembering import Degradation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +22,4 @@ class Decision:
     profiled: bool  # whether the customer's history was allowed to count
     policy_version: str
     silence: Silence | None  # why nothing is offered
+    detail: str  # more about that

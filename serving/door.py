@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 from interplay.v1 import catalog_service_pb2 as catalog_pb
@@ -22,6 +23,7 @@ from features.interaction import (
     shown,
 )
 from features.item import Item, check_item
+from features.policy.restraint import zone_of
 from features.privacy.erasure import NO_ERASURES, Erasures
 from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
@@ -85,6 +87,15 @@ class Door:
             return parse_filter(text) if text else None
         except FilterError as error:
             self.note([Violation("filter", shown(error.token), str(error))])
+            return None
+
+    def zone_of(self, name: str) -> ZoneInfo | None:
+        """The time zone of this name; None if it is empty, or none."""
+        self.note(check_text("time_zone", name, MAX_CHANNEL_BYTES))
+        try:
+            return zone_of(name) if name else None
+        except ValueError as error:
+            self.note([Violation("time_zone", shown(name), str(error))])
             return None
 
     def close(self) -> None:
@@ -191,7 +202,7 @@ def question_of(
     if request.strict_item_ids:
         door.check_held(items_named_by(request), catalog)
     interactions = interactions_of(request.interactions, door, least=0, customer=customer)
-    filter = door.filter_of(request.filter)
+    filter, zone = door.filter_of(request.filter), door.zone_of(request.time_zone)
     door.close()
     return Question(
         customer_key=customer_key(*customer),
@@ -199,6 +210,7 @@ def question_of(
         placement=request.placement,
         k=request.k or DEFAULT_K,
         unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
+        zone=zone,
         candidates=tuple(request.candidate_item_ids),
         excluded=frozenset(request.excluded_item_ids),
         filter=filter,

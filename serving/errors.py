@@ -51,6 +51,10 @@ class QueueFullError(ServingError):
         super().__init__(f"too many calls wait: try again in {self.retry_ms} ms")
 
 
+class TooManyError(ServingError):
+    """More conversations are open than there may be."""
+
+
 class DeadlineError(ServingError):
     """The answer would come too late to be of use."""
 
@@ -64,6 +68,7 @@ STATUS: dict[type[ServingError], tuple[grpc.StatusCode, str]] = {
     NotFoundError: (grpc.StatusCode.NOT_FOUND, "NOT_FOUND"),
     NoModelError: (grpc.StatusCode.FAILED_PRECONDITION, "NO_MODEL"),
     QueueFullError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    TooManyError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY"),
     DeadlineError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     UnavailableError: (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
 }
@@ -73,6 +78,11 @@ STATUS: dict[type[ServingError], tuple[grpc.StatusCode, str]] = {
 def code_of(error: ServingError) -> grpc.StatusCode:
     """The status code that the caller gets."""
     return STATUS[type(error)][0]
+
+
+def reason_of(error: ServingError) -> str:
+    """What programs call it."""
+    return STATUS[type(error)][1]
 
 
 def trailers_of(error: ServingError) -> Trailers:

@@ -6,8 +6,8 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 from features.decisions.decision import NOT_OFFERED
 from features.held import Held
 from features.vocabulary import Initiator
-from serving.decision import Degradation
 from serving.explanation import Explanation
+from serving.remembering import Degradation
 from serving.replies import DEGRADATION, INITIATORS, held_message, time_message
 
 

@@ -17,9 +17,9 @@ from features.encoding import ItemIndex
 from features.interaction import Interaction, Violation
 from features.item import Item
 from features.live import LiveFeatures
-from features.log.contract import Appended, LogError, TooLargeError
+from features.log.contract import Appended, Heard, LogError, TooLargeError, Wanted
 from features.online.contract import OnlineError
-from features.online.store import Known
+from features.online.store import Debit, Known
 from features.privacy.erasure import Erasures
 from features.vocabulary import Vocabulary
 from serving.batching.batcher import Batcher, BatchError, in_thread
@@ -135,17 +135,27 @@ class Memory:
         except TimeoutError as error:
             raise BatchError(f"no answer within {self._read_s * 1000:g} ms") from error
 
-    async def read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
+    async def read_all(
+        self, customer_keys: Sequence[str], *, ledgers: bool = False
+    ) -> Sequence[Seen]:
         """What is known of customers, in one read; raises UnavailableError, also for slowness."""
+        read = partial(self._read_all, customer_keys, ledgers=ledgers)
+        return await self._in_time(read)
+
+    async def spend(self, debits: Sequence[Debit]) -> Sequence[bytes | None]:
+        """As OnlineFeatures.spend; raises UnavailableError, also for slowness: then who knows."""
+        return await self._in_time(partial(self._live.online.spend, debits))
+
+    async def _in_time(self, function: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._read_s):
-                return await self._in_features_thread(lambda: self._read_all(customer_keys))
+                return await self._in_features_thread(function)
         except TimeoutError as error:
             raise UnavailableError("the online store is slow: try again") from error
 
-    def _read_all(self, customer_keys: Sequence[str]) -> Sequence[Seen]:
+    def _read_all(self, customer_keys: Sequence[str], *, ledgers: bool = False) -> Sequence[Seen]:
         with self._features_s.time():
-            reading = self._live.read(customer_keys)
+            reading = self._live.read(customer_keys, ledgers=ledgers)
         return [Seen(known, reading.whole) for known in reading.customers]
 
     @property
@@ -215,7 +225,7 @@ class Memory:
     async def read_known(self, customer_key: str) -> Known:
         """All that is held on-line under one key, whomever it is joined to."""
         return await self._in_features_thread(
-            lambda: self._live.online.read_known([customer_key])[0]
+            lambda: self._live.online.read_known([customer_key], ledgers=True)[0]
         )
 
     async def _in_features_thread(self, function: Callable[[], T]) -> T:
@@ -242,6 +252,10 @@ class Memory:
     async def get_item(self, item_id: str) -> Item | None:
         """One item of the catalog, from the online store; raises UnavailableError."""
         return await self._in_features_thread(partial(self._live.get_item, item_id))
+
+    async def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody records from now on, see Log.listen; raises UnavailableError."""
+        return await self._in_log_thread(partial(self._live.listen, wanted, heard))
 
     async def read_catalog(self) -> None:
         """Reads the whole catalog as it stands in the log: once, at the start."""

@@ -60,6 +60,8 @@ class Metrics:
         self._logged = counter("interplay_logged_decisions_total", text, ["ending"])
         text = "How stale decisions were while something logged did not count yet"
         self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
+        text = "Conversations that are open"
+        self.conversations = gauge("interplay_conversations", text)
         text = "How long calls that wrote took from durable to counting in every decision"
         self.visible_s = histogram("interplay_visible_seconds", text, buckets=CALL_S)
 

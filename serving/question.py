@@ -1,6 +1,7 @@
 """The question: what next, for this customer, in this channel, now?"""
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from features.interaction import Interaction
 from serving.items.filters import Filter
@@ -15,11 +16,18 @@ class Question:
     k: int
     placement: str = ""  # where in the channel the answer will be shown
     unasked: bool = False  # whether the company would turn to the customer by itself
+    zone: ZoneInfo | None = None  # where the customer is
     candidates: tuple[str, ...] = ()  # empty: every item competes
     excluded: frozenset[str] = frozenset()
     filter: Filter | None = None
     muted: frozenset[str] = frozenset()  # categories and brands, see features.topic
     muted_types: frozenset[str] = frozenset()  # nothing is offered that most probably leads to one
     interactions: tuple[Interaction, ...] = ()  # to record first
+    recorded: tuple[Interaction, ...] = ()  # already, though it may not be visible yet
     only_looks: bool = False  # what is answered is shown to nobody as an offer, nor logged
     deadline: float | None = None  # in the loop's time
+
+    @property
+    def own(self) -> tuple[Interaction, ...]:
+        """What counts in the answer in any case."""
+        return self.recorded + self.interactions

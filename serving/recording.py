@@ -19,11 +19,12 @@ from features.policy.arbitration import Silence
 from features.record import RECORD_BYTES, moment
 from features.settings import Home
 from features.vocabulary import Initiator, Vocabulary
-from serving.decision import Decision, Degradation
+from serving.decision import Decision
 from serving.items.removals import MUTED, removals
 from serving.metrics import Metrics
 from serving.model.scoring import Asked, Scored, now_tick
 from serving.policy.considered import Considered
+from serving.remembering import Degradation
 from serving.settings import ServingSettings
 
 MAX_NAMED = 100  # items that a question names, of each kind, which are logged
@@ -97,6 +98,7 @@ def logged(decided: Decided, *, most: int) -> LoggedDecision:
         placement=question.placement,
         initiator=Initiator.COMPANY if question.unasked else Initiator.CUSTOMER,
         reason=reason_of(decision.silence),
+        detail=decision.detail,
         degradation=decision.degradation.name,
         model_version=decision.model_version,
         policy_version=decision.policy_version,

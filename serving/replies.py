@@ -18,10 +18,11 @@ from features.privacy.consent import Consent
 from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
 from features.vocabulary import Initiator
-from serving.decision import Decision, Degradation
+from serving.decision import Decision
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
 from serving.policy.ranking import Ranked
+from serving.remembering import Degradation
 from serving.wire import candidate
 
 NANOS_PER_SECOND = 10**9
@@ -58,6 +59,7 @@ def decision_reply(decision: Decision, catalog: Catalog) -> bytes:
     )
     if decision.silence is not None:
         reply.no_action.reason = SILENCE[decision.silence]
+        reply.no_action.detail = decision.detail
     candidates = [_candidate(each, catalog) for each in decision.ranked]
     return b"".join([reply.SerializeToString(), decision.intents, *candidates])
 

@@ -126,8 +126,10 @@ class Server:
             self._holder.close()
         self._grpc, self.port = listen(self._settings, port, shared=self._shared)
         calls = Calls(self.metrics, self._tracing)
-        service = Service(self.memory, self.customers, self.decider, self._registry, calls)
-        self._grpc.add_generic_rpc_handlers(service.handlers())
+        self._service = Service(
+            self.memory, self.customers, self.decider, self._registry, calls, self._settings
+        )
+        self._grpc.add_generic_rpc_handlers(self._service.handlers())
         add_HealthServicer_to_server(self._health, self._grpc)
         names = [each.full_name for each in SERVICES]
         reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._grpc)
@@ -206,9 +208,11 @@ class Server:
     async def shutdown(self) -> None:
         """Reports NOT_SERVING, finishes the calls in flight, closes the log."""
         self._health.end()
+        self._service.end_conversations()
         await self._grpc.stop(self._settings.grace_s)
         if self._probes is not None:  # which heard NOT_SERVING until now
             await self._probes.stop(self._settings.grace_s)
+        await self._service.close()
         await self.decider.close()
         await self.customers.close()
         await self.memory.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 
 import grpc
@@ -17,6 +17,7 @@ from features.interaction import Violation, check_customer, check_id, customer_k
 from serving.batching.admission import Gate
 from serving.boundary import handler_of
 from serving.calls import Calls
+from serving.conversation import Conversations, Parts
 from serving.customers import Customers
 from serving.decider import Decider
 from serving.door import (
@@ -31,6 +32,7 @@ from serving.door import (
 from serving.errors import NotFoundError
 from serving.explaining import Explainer
 from serving.explanation_reply import explanation_reply
+from serving.hearing import Hearing
 from serving.memory import Memory
 from serving.model.registry import Registry
 from serving.replies import (
@@ -40,6 +42,7 @@ from serving.replies import (
     model_message,
 )
 from serving.self_service import SelfService
+from serving.settings import ServingSettings
 
 MAX_PAGE, DEFAULT_PAGE = 100, 20
 CustomerRequest = (
@@ -69,6 +72,7 @@ class Service:
         decider: Decider,
         registry: Registry,
         calls: Calls,
+        settings: ServingSettings,
     ) -> None:
         """Answers with these."""
         self._calls = calls
@@ -79,6 +83,9 @@ class Service:
         self._self_service = SelfService(memory, decider)
         self._explainer = Explainer(memory, customers, decider)
         self._gate = Gate()
+        self._hearing = Hearing(memory)
+        parts = Parts(memory, decider, self._hearing, self._gate, self._door)
+        self._conversations = Conversations(parts, settings, calls.metrics.conversations.set)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What a grpc.aio server needs to answer every method that the .proto files declare."""
@@ -121,6 +128,20 @@ class Service:
             return decision_reply(await self._decider.decide(question), catalog)
         async with asyncio.timeout_at(deadline):
             return decision_reply(await self._decider.decide(question), catalog)
+
+    def converse(
+        self, requests: AsyncIterator[personalization_pb.ConverseRequest], deadline: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Turn by turn."""
+        return self._conversations.hold(requests, deadline)
+
+    def end_conversations(self) -> None:
+        """Each ends when it has said what it is about to."""
+        self._conversations.end()
+
+    async def close(self) -> None:
+        """When no call is in flight any more."""
+        await self._hearing.close()
 
     async def get_customer(
         self, request: customer_pb.GetCustomerRequest, deadline: float

@@ -23,6 +23,8 @@ LEAST = {
     "connection_age_s": 0.01,
     "log_candidates": 0,
     "log_share": 0,
+    "conversations": 0,
+    "idle_s": 0.01,
     "max_records": 1,
     "read_ms": 1,
     "sweep_s": 0.01,
@@ -53,6 +55,8 @@ class ServingSettings(FeatureSettings):
     connection_age_s: Annotated[
         float, "after that a connection is closed, so that its client finds new servers"
     ] = 300.0
+    conversations: Annotated[int, "conversations open at once in a process, at most"] = 1000
+    idle_s: Annotated[float, "after that a conversation in which nothing is said ends"] = 300.0
     metrics_port: Annotated[int, "port of Prometheus' metrics at /metrics; 0: none"] = 0
     health_port: Annotated[
         int, "port that has nothing but the health checks, always in plaintext; 0: none"

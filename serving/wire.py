@@ -11,6 +11,7 @@ import numpy as np
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 I64, LEN = 1, 2
+_DECISION = personalization_pb.ConverseResponse.DESCRIPTOR.fields_by_name["decision"]
 _CANDIDATES = personalization_pb.DecideInteractionResponse.DESCRIPTOR.fields_by_name["candidates"]
 
 
@@ -22,6 +23,11 @@ def reply_intents(types: Sequence[str], probability_NT: np.ndarray) -> list[byte
 def candidate_intents(types: Sequence[str], probability_NT: np.ndarray) -> list[bytes]:
     """The field `intents` of so many candidates, most probable first."""
     return _intents(types, probability_NT, personalization_pb.Candidate)
+
+
+def decided(head: personalization_pb.ConverseResponse, decision: bytes) -> bytes:
+    """A reply of a conversation that is a decision, serialised already."""
+    return head.SerializeToString() + _field(_DECISION.number, len(decision)) + decision
 
 
 def candidate(said: personalization_pb.Candidate, intents: bytes) -> bytes:

@@ -19,8 +19,10 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "feast": {
+        "features/online/configuration.py",
         "features/online/definitions.py",
         "features/online/contract.py",
+        "features/online/item_values.py",
         "features/online/redis.py",
         "features/online/registry.py",
         "features/online/sqlite.py",
@@ -29,6 +31,7 @@ ONLY_IN = {
     "nats": {"features/log/jetstream.py", "features/log/jetstream_reader.py"},
     "redis": {"features/online/redis_link.py"},
     "interplay": {
+        "serving/conversation.py",
         "serving/door.py",
         "serving/explanation_reply.py",
         "serving/preferences.py",

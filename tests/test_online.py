@@ -13,10 +13,11 @@ from feast.repo_config import RegistryConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.attention import MAX_ATTENTION_RECORDS
 from features.item import Item
 from features.online.contract import OnlineError, gaps, newest
 from features.online.registry import WholeFileRegistryStore
-from features.online.store import OnlineFeatures
+from features.online.store import Debit, OnlineFeatures
 from features.settings import FeatureSettings
 from tests.redis_server import RedisServer
 
@@ -203,7 +204,7 @@ WRITERS = """
 import multiprocessing, sys
 from pathlib import Path
 from features.settings import FeatureSettings
-from features.online.store import OnlineFeatures
+from features.online.store import Debit, OnlineFeatures
 
 home, max_records, url = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 settings = FeatureSettings(home=home, max_records=max_records, online_url=url)
@@ -267,3 +268,30 @@ def test_gaps_stand_between_noted_positions() -> None:
     assert gaps(2, [4, 5, 8], 6, 9) == [3, 6]
     assert gaps(2, [9], 10, 3) == [3, 4, 5]
     assert gaps(2, [], 2, 3) == []
+
+
+def test_of_two_who_spend_one_finds_the_ledger_changed(online: OnlineFeatures) -> None:
+    ada, bob = fresh(), fresh()
+    first, second, third = record(1), record(2, 7), record(3)
+    both = [Debit(ada, b"", first), Debit(ada, b"", second), Debit(bob, b"", second)]
+    assert online.spend(both) == [b"", first, b""]
+    (known,) = online.read_known([ada], ledgers=True)
+    assert known.attention == first
+    assert online.spend([Debit(ada, first, third)]) == [first]
+    online.write_attention({ada: second, bob: second})  # merging is as with every history
+    ledgers = [each.attention for each in online.read_known([ada, bob], ledgers=True)]
+    assert ledgers == [first + second + third, second]
+    assert online.read_known([ada])[0].attention == b""  # nobody asked for it
+
+
+def test_a_ledger_keeps_its_newest_and_goes_with_its_customer(online: OnlineFeatures) -> None:
+    ada, ledger = fresh(), b""
+    for number in range(1, MAX_ATTENTION_RECORDS + 3):
+        assert online.spend([Debit(ada, ledger, record(number))]) == [ledger]
+        ledger = (ledger + record(number))[-len(record(0)) * MAX_ATTENTION_RECORDS :]
+    (known,) = online.read_known([ada], ledgers=True)
+    assert known.attention == ledger == records(*range(3, MAX_ATTENTION_RECORDS + 3))
+    online.erase([ada], 100)
+    assert online.read_known([ada], ledgers=True)[0].attention == b""
+    assert online.spend([Debit(ada, b"", record(100))]) == [None]
+    assert online.spend([Debit(ada, b"", record(101))]) == [b""]

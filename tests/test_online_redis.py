@@ -12,10 +12,11 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pybreaker import STATE_CLOSED, STATE_OPEN
 
+from features.online.configuration import PROJECT
 from features.online.contract import OnlineError, Row
 from features.online.definitions import RECORDS
 from features.online.redis_link import OUTAGES_IN_A_ROW, PROBE_EVERY_S, TIMEOUT_S, RedisLink
-from features.online.store import PROJECT, OnlineFeatures
+from features.online.store import OnlineFeatures
 from features.settings import FeatureSettings
 from tests.redis_server import RedisServer, SlowLine
 from tests.test_online import records

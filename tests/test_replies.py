@@ -13,9 +13,10 @@ from interplay.v1.personalization_service_pb2 import (
 
 from features.item import Item
 from features.policy.arbitration import Silence
-from serving.decision import Decision, Degradation
+from serving.decision import Decision
 from serving.items.catalog import Catalog
 from serving.policy.ranking import Ranked
+from serving.remembering import Degradation
 from serving.replies import decision_reply
 from serving.wire import candidate_intents, reply_intents
 
@@ -37,6 +38,7 @@ def reply(
         profiled=True,
         policy_version="spring",
         silence=silence,
+        detail="quiet-hours" if silence is Silence.FATIGUE else "",
     )
     data = decision_reply(decision, Catalog([Item(item_id="tea", name="Tea")]))
     return DecideInteractionResponse.FromString(data)
@@ -87,6 +89,8 @@ def test_a_decision_is_told_whole() -> None:
 def test_silence_has_its_reason() -> None:
     told = reply([], b"", Silence.NO_CONSENT)
     assert told.no_action == NoAction(reason=NoAction.REASON_NO_CONSENT)
+    tired = reply([], b"", Silence.FATIGUE).no_action
+    assert tired == NoAction(reason=NoAction.REASON_FATIGUE, detail="quiet-hours")
     assert not reply([], b"").HasField("no_action")
 
 

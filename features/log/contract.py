@@ -12,6 +12,11 @@ from features.interaction import Interaction
 from features.item import Item
 from features.settings import FeatureSettings, Home
 
+Wanted = Callable[[str | None, str | None], bool]
+"""Whether anybody wants to hear of a customer_id, an anonymous_id."""
+Heard = Callable[[Sequence[Interaction] | None], None]
+"""Told of interactions, or by None that some may have been missed. Called on the log's thread."""
+
 
 class LogError(RuntimeError):
     """The log could not be written or read; nothing of the call was acknowledged."""
@@ -129,6 +134,12 @@ class Log(Protocol):
 
         Gives how many interactions that were. What others append meanwhile may be passed over.
         Cut off at any moment, it is simply done again.
+        """
+
+    def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody appends from now on, on a thread of its own; gives what ends that.
+
+        Whoever appends does not wait for it, and hardly notices where nobody listens.
         """
 
     def close(self) -> None:

@@ -7,11 +7,13 @@ meanwhile. Whatever fails is an OSError of Python or an Error of the NATS client
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from nats.aio.client import Client
-from nats.errors import ConnectionReconnectingError, Error
+from nats.aio.msg import Msg
+from nats.errors import ConnectionReconnectingError, Error, SlowConsumerError
 from nats.js.api import DiscardPolicy, Header, KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
@@ -23,6 +25,7 @@ CALL_S = 10.0  # for one call of ours, which may take several
 RECONNECT_S = 0.2
 PUBLISH_ATTEMPTS = 2
 REQUESTS_AT_ONCE = 128
+MOST_UNHEARD, MOST_UNHEARD_BYTES = 10_000, 32 << 20  # messages that wait to be told
 HEADER_BYTES = 256  # what the server adds up besides the payload, at most
 FAILURES = (Error, OSError, TimeoutError)
 
@@ -39,6 +42,7 @@ class JetStream:
         self._thread = LoopThread("nats")
         self._nats: Client = Client()
         self._readers: dict[str, StreamReader] = {}
+        self._missed: Callable[[], None] | None = None
         try:
             self._thread.run(self._connect(), within_s=CONNECT_S)
         except FAILURES:
@@ -50,14 +54,25 @@ class JetStream:
             self._url.split(","),
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]
-            error_cb=_pass_over,
+            error_cb=self._note_error,
             disconnected_cb=self._note_loss,
+            reconnected_cb=self._note_return,
         )
         self._jetstream = self._nats.jetstream(timeout=ANSWER_S)
 
     async def _note_loss(self) -> None:
         if not self._nats.is_closed:
             logger.warning("the connection to NATS at %s is lost; connecting again", self._url)
+
+    async def _note_return(self) -> None:
+        if self._missed is not None:
+            self._missed()
+
+    async def _note_error(self, error: Exception) -> None:
+        """The client tells of each vain attempt to connect; calls tell their callers anyway."""
+        logger.debug("NATS: %s", error)
+        if isinstance(error, SlowConsumerError) and self._missed is not None:
+            self._missed()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._thread.run(coroutine, within_s=CALL_S)
@@ -185,6 +200,27 @@ class JetStream:
             return None
         return None if is_removal(found.headers) else found.data or b""
 
+    def listen(self, subject: str, heard: Callable[[bytes | None], None]) -> None:
+        """Tells of each message, on the connection's thread, from now on until close().
+
+        None says that some may have been missed: the connection was lost, or this was too slow.
+        """
+
+        async def take(each: Msg) -> None:
+            try:
+                heard(each.data)
+            except ValueError as error:
+                logger.error("a message on %s cannot be read: %s", subject, error)
+
+        self._missed = partial(heard, None)
+        subscribing = self._nats.subscribe(
+            subject,
+            cb=take,
+            pending_msgs_limit=MOST_UNHEARD,
+            pending_bytes_limit=MOST_UNHEARD_BYTES,
+        )
+        self._ask(subscribing)
+
     def close(self) -> None:
         """Disconnects."""
         self._run(self._nats.close())
@@ -193,8 +229,3 @@ class JetStream:
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*coroutines)
-
-
-async def _pass_over(error: Exception) -> None:
-    """The client tells of each vain attempt to connect; calls tell their callers anyway."""
-    logger.debug("NATS: %s", error)

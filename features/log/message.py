@@ -6,7 +6,7 @@ since 1970; or the same compressed by zlib, whose first byte is never that of an
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -29,10 +29,20 @@ def encode(interactions: Iterable[Interaction]) -> bytes:
 def decode(message: bytes) -> list[Interaction]:
     """The interactions of a message; raises ValueError for anything else."""
     try:
-        text = message if message.startswith(ARRAY) else zlib.decompress(message)
-        return [_interaction(row) for row in json.loads(text)]
+        return [_interaction(row) for row in _rows(message)]
     except (zlib.error, TypeError, KeyError) as error:
         raise ValueError(f"{message[:40]!r} holds no interactions: {error}") from error
+
+
+def decode_wanted(
+    message: bytes, wanted: Callable[[str | None, str | None], bool]
+) -> list[Interaction]:
+    """Those of a message that name a wanted customer_id or anonymous_id; raises ValueError."""
+    return [
+        _interaction(row)
+        for row in _rows(message)
+        if wanted(row.get("customer_id"), row.get("anonymous_id"))
+    ]
 
 
 def _row(each: Interaction) -> dict[str, Any]:
@@ -41,6 +51,10 @@ def _row(each: Interaction) -> dict[str, Any]:
         del row["attributes"]
     row["event_time"] = (each.event_time - EPOCH) // MICROSECOND
     return row
+
+
+def _rows(message: bytes) -> Any:
+    return json.loads(message if message.startswith(ARRAY) else zlib.decompress(message))
 
 
 def _interaction(row: dict[str, Any]) -> Interaction:

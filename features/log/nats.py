@@ -15,9 +15,18 @@ from typing import Any, TypeVar
 
 from features.interaction import Interaction
 from features.item import Item
-from features.log.contract import Appended, Entry, ItemChange, LogError, TooLargeError
+from features.log.contract import (
+    Appended,
+    Entry,
+    Heard,
+    ItemChange,
+    LogError,
+    TooLargeError,
+    Wanted,
+)
 from features.log.jetstream import FAILURES, JetStream, Message
 from features.log.message import decode, encode
+from features.log.nats_listening import listen
 from features.record import tick
 
 STREAM, SUBJECT = "interplay-interactions", "interplay.interactions"
@@ -199,6 +208,10 @@ class NatsLog:
     def erasures(self) -> dict[str, int]:
         """The newest tick of note_erasure for each name."""
         return {_name(key): int(tick) for key, tick in self._state(ERASED).items()}
+
+    def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody appends from now on; gives what ends that."""
+        return self._asked(listen, self._url, SUBJECT, wanted, heard)
 
     def rewrite(
         self,

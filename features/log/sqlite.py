@@ -5,14 +5,14 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import astuple
-from datetime import timedelta
 from pathlib import Path
 
 from features.interaction import SCHEMA, Interaction
 from features.item import ITEM_SCHEMA, Item
-from features.log.contract import Appended, Entry, ItemChange, LogError
-from features.record import EPOCH, TICKS_PER_SECOND
+from features.log.contract import Appended, Entry, Heard, ItemChange, LogError, Wanted
+from features.log.listening import Listening
+from features.log.pokes import Pokes
+from features.log.sqlite_rows import interaction_of, item_of, item_row, row_of, tick_of, values_of
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -63,6 +63,7 @@ class SqliteLog:
     def __init__(self, path: Path) -> None:
         """Opens the log and creates it where there is none; raises LogError."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._listeners = path, path.with_name(f"{path.name}-listeners")
         try:
             self._database = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -72,6 +73,7 @@ class SqliteLog:
         except sqlite3.Error as error:
             raise LogError(f"{path} cannot be opened as a log: {error}") from error
         self.log_id = self._create()
+        self._pokes = Pokes(self._listeners)
 
     def _create(self) -> str:
         with _Transaction(self._database):
@@ -91,11 +93,13 @@ class SqliteLog:
         """
         accept_time = time.time_ns() // 1000
         with _Transaction(self._database):
-            return [self._append(batch, accept_time) for batch in batches]
+            appended = [self._append(batch, accept_time) for batch in batches]
+        self._pokes.poke()
+        return appended
 
     def _append(self, batch: Sequence[Interaction], accept_time: int) -> Appended:
         before = self._database.total_changes
-        self._database.executemany(INSERT, (_row_of(each, accept_time) for each in batch))
+        self._database.executemany(INSERT, (row_of(each, accept_time) for each in batch))
         accepted = self._database.total_changes - before
         position = self.last_position() if accepted else 0
         return Appended(accepted, len(batch) - accepted, position)
@@ -113,7 +117,7 @@ class SqliteLog:
 
     def _entries(self, query: str, values: Sequence[int]) -> list[Entry]:
         rows = self._database.execute(query, values)
-        return [Entry(row[0], _interaction_of(row[2:]), _tick_of(row[1])) for row in rows]
+        return [Entry(row[0], interaction_of(row[2:]), tick_of(row[1])) for row in rows]
 
     def last_position(self) -> int:
         """The position of the newest entry; 0 for an empty log."""
@@ -123,7 +127,7 @@ class SqliteLog:
     def upsert_items(self, items: Sequence[Item], *, part: str | None = None) -> None:
         """Writes items durably, all or none; `part` remembers where imported ones came from."""
         with _Transaction(self._database):
-            self._database.executemany(UPSERT_ITEM, (_item_row(each) for each in items))
+            self._database.executemany(UPSERT_ITEM, (item_row(each) for each in items))
             self._database.executemany(NOTE_CHANGE, ((each.item_id,) for each in items))
             if part is not None:
                 self._database.execute("INSERT OR REPLACE INTO loaded_parts VALUES (?)", (part,))
@@ -141,11 +145,11 @@ class SqliteLog:
         """One item of the catalog."""
         found = self._database.execute("SELECT * FROM items WHERE item_id = ?", (item_id,))
         row = found.fetchone()
-        return _item_of(row) if row else None
+        return item_of(row) if row else None
 
     def items(self) -> Iterator[Item]:
         """The whole catalog, in the order of item ids."""
-        return map(_item_of, self._database.execute("SELECT * FROM items ORDER BY item_id"))
+        return map(item_of, self._database.execute("SELECT * FROM items ORDER BY item_id"))
 
     def changed_items(self, *, after: int, limit: int) -> list[ItemChange]:
         """Up to `limit` items written or deleted behind position `after`, in order."""
@@ -154,7 +158,7 @@ class SqliteLog:
             "LEFT JOIN items USING (item_id) WHERE position > ? ORDER BY position LIMIT ?",
             (after, limit),
         )
-        return [ItemChange(row[0], row[1], _item_of(row[2:]) if row[2] else None) for row in rows]
+        return [ItemChange(row[0], row[1], item_of(row[2:]) if row[2] else None) for row in rows]
 
     def last_item_change(self) -> int:
         """The position of the newest change of an item; 0 where there is none."""
@@ -184,7 +188,7 @@ class SqliteLog:
             "ORDER BY log_position",
             (customer_id, json.dumps(list(anonymous_ids))),
         )
-        return [_interaction_of(row) for row in rows]
+        return [interaction_of(row) for row in rows]
 
     def note_erasure(self, name: str, tick: int) -> None:
         """Notes, durably, that nothing up to `tick` is kept of a customer; see privacy.erasure."""
@@ -194,6 +198,10 @@ class SqliteLog:
     def erasures(self) -> dict[str, int]:
         """The newest tick of note_erasure for each name."""
         return dict(self._database.execute("SELECT name, tick FROM erasures").fetchall())
+
+    def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
+        """Tells of what anybody appends from now on; gives what ends that."""
+        return Listening(SqliteLog(self._path), self._listeners, wanted, heard).close
 
     def rewrite(
         self,
@@ -214,7 +222,7 @@ class SqliteLog:
     def _exchange(self, judged: Sequence[tuple[Entry, Interaction | None]]) -> int:
         if judged:
             gone = [(entry.position,) for entry, now in judged if now is None]
-            changed = [(*_values_of(now), each.position) for each, now in judged if now]
+            changed = [(*values_of(now), each.position) for each, now in judged if now]
             with _Transaction(self._database):
                 self._database.executemany("DELETE FROM interactions WHERE log_position = ?", gone)
                 self._database.executemany(CHANGE, changed)
@@ -229,6 +237,7 @@ class SqliteLog:
     def close(self) -> None:
         """Closes the file."""
         self._database.close()
+        self._pokes.close()
 
 
 class _Transaction:
@@ -258,37 +267,3 @@ class _Transaction:
     def _roll_back(self) -> None:
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
-
-
-def _row_of(each: Interaction, accept_time: int) -> tuple[object, ...]:
-    return (*_values_of(each), accept_time)
-
-
-def _values_of(each: Interaction) -> tuple[object, ...]:
-    values = {name: getattr(each, name) for name in SCHEMA.names}
-    values["event_time"] = (each.event_time - EPOCH) // timedelta(microseconds=1)
-    values["attributes"] = json.dumps(dict(each.attributes)) if each.attributes else None
-    return tuple(values.values())
-
-
-def _tick_of(accept_time: int) -> int:
-    return accept_time * TICKS_PER_SECOND // 1_000_000
-
-
-def _interaction_of(row: Sequence[object]) -> Interaction:
-    values = dict(zip(SCHEMA.names, row, strict=True))
-    microseconds = timedelta(microseconds=int(str(values["event_time"])))
-    values["event_time"] = EPOCH + microseconds
-    values["attributes"] = json.loads(str(values["attributes"] or "{}"))
-    return Interaction(**values)
-
-
-def _item_row(item: Item) -> tuple[object, ...]:
-    return tuple(json.dumps(each) if isinstance(each, tuple) else each for each in astuple(item))
-
-
-def _item_of(row: Sequence[object]) -> Item:
-    values = dict(zip(ITEM_SCHEMA.names, row, strict=True))
-    values["unavailable"] = bool(values["unavailable"])
-    values["tags"] = tuple(json.loads(str(values["tags"])))
-    return Item(**values)

@@ -89,6 +89,15 @@ class HistoryStore(Protocol):
         Records too old to be kept count, as nobody knows better; erased ones do not.
         """
 
+    def append(
+        self, config: RepoConfig, table: FeatureView, data: Sequence[Row], expected: Sequence[bytes]
+    ) -> list[bytes | None]:
+        """Appends one record to each entity of a history view that holds exactly what is expected.
+
+        Gives what was held before: where it is not the expected, nothing was appended. None for
+        an entity that was erased after the record.
+        """
+
     def delete(
         self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]
     ) -> None:

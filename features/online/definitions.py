@@ -13,6 +13,7 @@ from feast.transformation.python_transformation import PythonTransformation
 from feast.types import Array, Bool, Bytes, FeastType, Float64, Int64, String
 from feast.value_type import ValueType
 
+from features.attention import MAX_ATTENTION_RECORDS
 from features.encoding import SCHEMA_VERSION
 from features.measures.customers import MEASURES_VERSION, Measures, measure_columns
 from features.measures.items import ITEM_MEASURES
@@ -24,6 +25,7 @@ from features.vocabulary import load_vocabulary
 RECORDS = "records"
 NOW = "now_tick"  # the moment of asking, in ticks of features.record
 CONSENT = "consent_records"
+ATTENTION = "attention_records"
 JOINED_TO = "joined_to"
 ITEM_FIELDS: dict[str, FeastType] = {
     "name": String,
@@ -43,18 +45,21 @@ class Definitions:
     entities: tuple[Entity, ...]
     history: FeatureView  # by customer
     consent: FeatureView  # by customer
+    attention: FeatureView  # by customer
     identity: FeatureView  # by anonymous customer
     item: FeatureView  # by item
     item_measures: FeatureView  # by item
     measures: OnDemandFeatureView  # of a customer's history, at a moment
     decision: FeatureService  # what a decision reads, one service for each version of the encoding
+    contact: FeatureService  # what a decision reads that spends attention
     measured: FeatureService  # a customer's measures, one service for each version of these
 
     @property
     def all(self) -> list[Any]:
         """What Feast's apply takes."""
-        views = (self.history, self.consent, self.identity, self.item, self.item_measures)
-        return [*self.entities, *views, self.measures, self.decision, self.measured]
+        of_customers = (self.history, self.consent, self.attention, self.identity)
+        views = (*of_customers, self.item, self.item_measures, self.measures)
+        return [*self.entities, *views, self.decision, self.contact, self.measured]
 
 
 def definitions(settings: FeatureSettings) -> Definitions:
@@ -81,6 +86,15 @@ def definitions(settings: FeatureSettings) -> Definitions:
         ttl=timedelta(0),
         tags=_merged(CONSENT, MAX_CONSENT_RECORDS) | {LATEST_TAG: "true"},
     )
+    attention = FeatureView(
+        name="attention",
+        description="What turning to a customer has spent, as records of features.attention",
+        entities=[customer],
+        schema=[Field(name=ATTENTION, dtype=Bytes)],
+        source=said,
+        ttl=timedelta(0),
+        tags=_merged(ATTENTION, MAX_ATTENTION_RECORDS),
+    )
     identity = FeatureView(
         name="identity",
         description="The known customer whom an anonymous one has turned out to be",
@@ -100,17 +114,22 @@ def definitions(settings: FeatureSettings) -> Definitions:
     service = FeatureService(
         name=f"decision-v{SCHEMA_VERSION}", features=[history, consent, identity]
     )
+    contact = FeatureService(
+        name=f"contact-v{SCHEMA_VERSION}", features=[history, consent, identity, attention]
+    )
     measures = _measures(settings, history)
     measured = FeatureService(name=f"decision-measures-v{MEASURES_VERSION}", features=[measures])
     return Definitions(
         entities=(customer, item),
         history=history,
         consent=consent,
+        attention=attention,
         identity=identity,
         item=items,
         item_measures=_item_measures(home, item),
         measures=measures,
         decision=service,
+        contact=contact,
         measured=measured,
     )
 

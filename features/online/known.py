@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from features.attention import showings
 from features.identity import aliases_among
 from features.interaction import ANONYMOUS, Interaction
 from features.online.store import Known, OnlineFeatures, Reading
@@ -29,6 +31,7 @@ def write_interactions(
     online.write_consents(consents)
     join(online, aliases_among(interactions))
     copy_joined(online, histories, consents)
+    note_shown(online, interactions)
 
 
 def join(online: OnlineFeatures, aliases: Mapping[str, str]) -> None:
@@ -58,6 +61,25 @@ def copy_joined(
     _copy(online, written)
 
 
+def note_shown(online: OnlineFeatures, interactions: Sequence[Interaction]) -> None:
+    """What names a decision shows that it has reached its customer: what it spent is spent."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    for each in interactions:
+        if each.decision_id:
+            shown[each.customer_key].add(each.decision_id)
+    found = dict(zip(shown, online.read_known(list(shown), ledgers=True), strict=True))
+    owners = {key: known.joined_to for key, known in found.items() if known.joined_to}
+    joined = online.read_known(list(owners.values()), ledgers=True)
+    ledgers = {key: (key, known.attention) for key, known in found.items()} | {
+        key: (owner, known.attention)
+        for (key, owner), known in zip(owners.items(), joined, strict=True)
+    }
+    records: dict[str, bytes] = defaultdict(bytes)
+    for key, (owner, ledger) in ledgers.items():
+        records[owner] += showings(ledger, shown[key])
+    online.write_attention({key: said for key, said in records.items() if said})
+
+
 def _copy(online: OnlineFeatures, held: Mapping[str, Known]) -> None:
     histories: dict[str, bytes] = defaultdict(bytes)
     consents: dict[str, bytes] = defaultdict(bytes)
@@ -69,12 +91,18 @@ def _copy(online: OnlineFeatures, held: Mapping[str, Known]) -> None:
     online.write_consents({key: blob for key, blob in consents.items() if blob})
 
 
-def read_joined(online: OnlineFeatures, customer_keys: Sequence[str], *, log_id: str) -> Reading:
+def read_joined(
+    online: OnlineFeatures, customer_keys: Sequence[str], *, log_id: str, ledgers: bool = False
+) -> Reading:
     """What is known of each customer; of a joined anonymous one, what is known of that customer."""
-    reading = online.read(customer_keys, log_id=log_id)
+    reading = online.read(customer_keys, log_id=log_id, ledgers=ledgers)
     joined = {at: each.joined_to for at, each in enumerate(reading.customers) if each.joined_to}
     if not joined:
         return reading
-    further = online.read(list(joined.values()), log_id=log_id)
-    found = dict(enumerate(reading.customers)) | dict(zip(joined, further.customers, strict=True))
+    further = online.read(list(joined.values()), log_id=log_id, ledgers=ledgers)
+    theirs = {
+        at: replace(known, joined_to=joined[at])
+        for at, known in zip(joined, further.customers, strict=True)
+    }
+    found = dict(enumerate(reading.customers)) | theirs
     return Reading([found[at] for at in sorted(found)], reading.whole and further.whole)

@@ -34,7 +34,7 @@ from features.online.contract import (
 from features.online.redis_link import Command, RedisLink, trips
 from features.online.redis_progress import RedisProgress, marks_of
 from features.online.redis_removal import drop_older, drop_tombstones, scan
-from features.online.redis_scripts import ERASE, MERGE
+from features.online.redis_scripts import APPEND, ERASE, MERGE
 from features.online.redis_wire import Plan, metadata
 from features.privacy.aging import Aging
 from features.record import RECORD_BYTES
@@ -109,6 +109,16 @@ class HistoryRedisOnlineStore(RedisOnlineStore):
             new = self.link(config).run(f"merge into {table.name}", MERGE, calls)
             counts += map(sum, zip(new, older, strict=True))
         return counts
+
+    def append(
+        self, config: RepoConfig, table: FeatureView, data: Sequence[Row], expected: Sequence[bytes]
+    ) -> list[bytes | None]:
+        """Appends a record to what is held, if that is as expected; gives what was held."""
+        calls = [
+            (*_merge_call(config, table, row, row[1][table.tags[MERGE_TAG]].bytes_val), held)
+            for row, held in zip(data, expected, strict=True)
+        ]
+        return self.link(config).run(f"append to {table.name}", APPEND, calls)
 
     def delete(
         self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]

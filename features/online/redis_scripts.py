@@ -94,6 +94,33 @@ if tonumber(ARGV[6]) > 0 then redis.call('EXPIRE', KEYS[1], ARGV[6]) end
 return new
 """)
 
+APPEND = Script("""
+-- KEYS: entity. ARGV: field of the records, field of the timestamp, timestamp,
+-- one record, bytes to keep, seconds to live or 0, expected records.
+-- Appends the record if the expected ones are held. Gives what was held, but for the erased.
+local found = redis.call('HMGET', KEYS[1], ARGV[1], '_erased')
+if found[2] and struct.unpack('>I5', ARGV[4]) <= struct.unpack('>I5', found[2]) then
+  return false
+end
+local held = ''
+if found[1] and #found[1] > 1 then
+  local at = 2
+  while string.byte(found[1], at) >= 128 do at = at + 1 end
+  held = string.sub(found[1], at + 1)
+end
+if held ~= ARGV[7] then return held end
+local records = string.sub(held .. ARGV[4], -tonumber(ARGV[5]))
+local length, header = #records, string.char(10)
+while length >= 128 do
+  header = header .. string.char(length % 128 + 128)
+  length = math.floor(length / 128)
+end
+local value = header .. string.char(length) .. records
+redis.call('HSET', KEYS[1], ARGV[1], value, ARGV[2], ARGV[3])
+if tonumber(ARGV[6]) > 0 then redis.call('EXPIRE', KEYS[1], ARGV[6]) end
+return held
+""")
+
 ERASE = Script("""
 -- KEYS: entity. ARGV: tick, 5 bytes. Removes every view's row; of two tombstones the later stays.
 local held, erased = redis.call('HGET', KEYS[1], '_erased'), ARGV[1]

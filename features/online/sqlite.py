@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -97,21 +98,43 @@ class HistorySqliteOnlineStore(SqliteOnlineStore):
         feature, max_records = table.tags[MERGE_TAG], int(table.tags[MAX_RECORDS_TAG])
         arriving, older_count = newest(values[feature].bytes_val, max_records)
         arriving = _after(arriving, _erased_tick(connection, key))
-        query = f"SELECT value FROM {name} WHERE entity_key = ? AND feature_name = ?"
-        found = connection.execute(query, (key, feature)).fetchone()
-        held = Value.FromString(found[0]).bytes_val if found else b""
+        held = _held(connection, name, key, feature)
         new_count = len(_records(arriving) - _records(held))
         merged = merge(held, arriving, max_records=max_records) if new_count else held
         if new_count and LATEST_TAG in table.tags:
             merged = latest(held + arriving)[-max_records * RECORD_BYTES :]
         if merged != held:
-            connection.execute(
-                f"INSERT INTO {name} (entity_key, feature_name, value, event_ts) "
-                "VALUES (?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) "
-                "DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts",
-                (key, feature, Value(bytes_val=merged).SerializeToString(), to_naive_utc(written)),
-            )
+            _put(connection, name, key, feature, merged, written)
         return older_count + new_count
+
+    def append(
+        self, config: RepoConfig, table: FeatureView, data: Sequence[Row], expected: Sequence[bytes]
+    ) -> list[bytes | None]:
+        """Appends a record to what is held, if that is as expected; gives what was held."""
+        with failing_to(f"append to {table.name}"), self._writing(config) as connection:
+            return [
+                self._append(connection, config, table, row, held)
+                for row, held in zip(data, expected, strict=True)
+            ]
+
+    def _append(
+        self,
+        connection: sqlite3.Connection,
+        config: RepoConfig,
+        table: FeatureView,
+        row: Row,
+        expected: bytes,
+    ) -> bytes | None:
+        name, key = _table_name(config, table), stored_key(config, row[0])
+        feature = table.tags[MERGE_TAG]
+        record, most = row[1][feature].bytes_val, int(table.tags[MAX_RECORDS_TAG])
+        if not _after(record, _erased_tick(connection, key)):
+            return None
+        held = _held(connection, name, key, feature)
+        if held == expected:
+            records = (held + record)[-most * RECORD_BYTES :]
+            _put(connection, name, key, feature, records, row[2])
+        return held
 
     def delete(
         self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]
@@ -201,6 +224,28 @@ def _delete(
     connection.executemany(
         f"DELETE FROM {_table_name(config, table)} WHERE entity_key = ?",
         [(stored_key(config, each),) for each in entity_keys],
+    )
+
+
+def _held(connection: sqlite3.Connection, table: str, key: bytes, feature: str) -> bytes:
+    query = f"SELECT value FROM {table} WHERE entity_key = ? AND feature_name = ?"
+    found = connection.execute(query, (key, feature)).fetchone()
+    return bytes(Value.FromString(found[0]).bytes_val) if found else b""
+
+
+def _put(
+    connection: sqlite3.Connection,
+    table: str,
+    key: bytes,
+    feature: str,
+    records: bytes,
+    written: datetime,
+) -> None:
+    connection.execute(
+        f"INSERT INTO {table} (entity_key, feature_name, value, event_ts) "
+        "VALUES (?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) "
+        "DO UPDATE SET value = excluded.value, event_ts = excluded.event_ts",
+        (key, feature, Value(bytes_val=records).SerializeToString(), to_naive_utc(written)),
     )
 
 

@@ -2,27 +2,31 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
 import pyarrow as pa
-from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
+from feast import FeatureService, FeatureStore, FeatureView
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import StringList, Value
-from feast.repo_config import FeastConfigBaseModel, RegistryConfig
+from feast.protos.feast.types.Value_pb2 import Value
 
 from features.item import Item
 from features.measures.items import ITEM_MEASURES
+from features.online.configuration import repo_config
 from features.online.contract import HistoryStore, MarkedResponse, Row
-from features.online.definitions import CONSENT, ITEM_FIELDS, JOINED_TO, RECORDS, definitions
-from features.online.registry import WholeFileRegistryStore
-from features.online.sqlite import HistorySqliteOnlineStoreConfig
+from features.online.definitions import (
+    ATTENTION,
+    CONSENT,
+    ITEM_FIELDS,
+    JOINED_TO,
+    RECORDS,
+    definitions,
+)
+from features.online.item_values import item_of, values_of
 from features.privacy.aging import Aging
-from features.record import RECORD_BYTES, latest
-from features.settings import FeatureSettings, Home
-
-PROJECT = f"interplay_{RECORD_BYTES}"  # what holds records of another size is not read
+from features.record import latest
+from features.settings import FeatureSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,19 @@ class Known:
     history: bytes  # records of features.record, oldest first
     consent: bytes  # records of features.privacy.consent, oldest first
     joined_to: str  # the customer key that an anonymous one is joined to; else empty
+    attention: bytes = b""  # a ledger of features.attention, where it was asked for
 
 
 NOTHING_KNOWN = Known(b"", b"", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """A record of features.attention, to be appended to a ledger as it was read."""
+
+    customer_key: str
+    ledger: bytes
+    record: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class OnlineFeatures:
 
     def __init__(self, settings: FeatureSettings) -> None:
         """Applies the definitions and opens the online store; creates both where missing."""
-        self._config = _config(settings)
+        self._config = repo_config(settings)
         self._feast = FeatureStore(config=self._config)
         views = definitions(settings)
         with warnings.catch_warnings():
@@ -70,18 +84,23 @@ class OnlineFeatures:
         self._store = cast(HistoryStore, self._feast._get_provider().online_store)
         self._progress = self._store.progress(self._config)
 
-    def read(self, customer_keys: Sequence[str], *, log_id: str) -> Reading:
-        """What is held of each customer, and whether that is all of what the log holds."""
+    def read(self, customer_keys: Sequence[str], *, log_id: str, ledgers: bool = False) -> Reading:
+        """What is held of each customer, and whether that is all of what the log holds.
+
+        One round trip, with ledgers of attention or without.
+        """
         if not customer_keys:
             return Reading([], self.is_whole(log_id))
-        answer = self._ask(self._views.decision, "customer_key", customer_keys)
+        service = self._views.contact if ledgers else self._views.decision
+        answer = self._ask(service, "customer_key", customer_keys)
         return Reading(_known_of(_columns(answer)), answer.marks == {log_id})
 
-    def read_known(self, customer_keys: Sequence[str]) -> list[Known]:
+    def read_known(self, customer_keys: Sequence[str], *, ledgers: bool = False) -> list[Known]:
         """What is held of each customer; empty where nothing is."""
         if not customer_keys:
             return []
-        return _known_of(self._read(self._views.decision, "customer_key", customer_keys))
+        service = self._views.contact if ledgers else self._views.decision
+        return _known_of(self._read(service, "customer_key", customer_keys))
 
     def read_histories(self, customer_keys: Sequence[str]) -> list[bytes]:
         """Each customer's packed records, oldest first; b"" where nothing is held."""
@@ -90,7 +109,7 @@ class OnlineFeatures:
     def read_item(self, item_id: str) -> Item | None:
         """One item of the catalog; None where it is not held."""
         values = self._read([f"item:{name}" for name in ITEM_FIELDS], "item_id", [item_id])
-        return _item_of(item_id, {name: values[name][0] for name in ITEM_FIELDS})
+        return item_of(item_id, {name: values[name][0] for name in ITEM_FIELDS})
 
     def _read(
         self, features: FeatureService | list[str], join_key: str, keys: Sequence[str]
@@ -122,6 +141,22 @@ class OnlineFeatures:
         rows = [{CONSENT: Value(bytes_val=latest(each))} for each in records.values()]
         self._write(self._views.consent, "customer_key", records.keys(), rows)
 
+    def write_attention(self, records: Mapping[str, bytes]) -> None:
+        """Merges records of features.attention into the ledgers of customers, by customer key."""
+        rows = [{ATTENTION: Value(bytes_val=each)} for each in records.values()]
+        self._write(self._views.attention, "customer_key", records.keys(), rows)
+
+    def spend(self, debits: Sequence[Debit]) -> list[bytes | None]:
+        """Appends records to ledgers that still are as they were read, one after the other.
+
+        Gives each ledger as it was before: where it had changed, nothing was appended. None for a
+        customer who was erased meanwhile.
+        """
+        rows = [{ATTENTION: Value(bytes_val=each.record)} for each in debits]
+        data = _rows("customer_key", [each.customer_key for each in debits], rows)
+        expected = [each.ledger for each in debits]
+        return self._store.append(self._config, self._views.attention, data, expected)
+
     def write_joins(self, joins: Mapping[str, str]) -> None:
         """Notes, by anonymous key, which customers they have turned out to be."""
         rows = [{JOINED_TO: Value(string_val=each)} for each in joins.values()]
@@ -129,7 +164,7 @@ class OnlineFeatures:
 
     def write_items(self, items: Sequence[Item]) -> None:
         """Writes items; an item that is there is replaced whole."""
-        rows = [_values_of(each) for each in items]
+        rows = [values_of(each) for each in items]
         self._write(self._views.item, "item_id", [each.item_id for each in items], rows)
 
     @property
@@ -183,7 +218,7 @@ class OnlineFeatures:
 
     def drop_older(self, aging: Aging, *, progress: Callable[[int], None]) -> int:
         """Takes out of all customers' records what is past its time; gives how many that were."""
-        views = (self._views.history, self._views.consent)
+        views = (self._views.history, self._views.consent, self._views.attention)
         return sum(self._store.drop_older(self._config, each, aging, progress) for each in views)
 
     def drop_tombstones(self, before_tick: int) -> int:
@@ -215,31 +250,6 @@ class OnlineFeatures:
         return self._progress.is_whole(log_id)
 
 
-def _config(settings: FeatureSettings) -> RepoConfig:
-    home = Home(settings.home)
-    home.path.mkdir(parents=True, exist_ok=True)
-    return RepoConfig(
-        project=PROJECT,
-        provider="local",
-        registry=RegistryConfig(
-            registry_store_type=f"{WholeFileRegistryStore.__module__}.WholeFileRegistryStore",
-            path=str(home.feast_registry.resolve()),
-            cache_ttl_seconds=0,
-        ),
-        online_store=_store_config(settings),
-        offline_store={"type": "duckdb"},
-        entity_key_serialization_version=3,
-    )
-
-
-def _store_config(settings: FeatureSettings) -> FeastConfigBaseModel:
-    if settings.online_url:
-        from features.online.redis import HistoryRedisOnlineStoreConfig  # not for embedded use
-
-        return HistoryRedisOnlineStoreConfig(url=settings.online_url)
-    return HistorySqliteOnlineStoreConfig(path=str(Home(settings.home).online.resolve()))
-
-
 def _is_of_customers(view: FeatureView) -> bool:
     return list(view.join_keys) == ["customer_key"]
 
@@ -251,7 +261,13 @@ def _columns(answer: MarkedResponse) -> dict[str, list[Value]]:
 
 def _known_of(values: Mapping[str, list[Value]]) -> list[Known]:
     columns = zip(values[RECORDS], values[CONSENT], values[JOINED_TO], strict=True)
-    return [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+    known = [Known(h.bytes_val, c.bytes_val, j.string_val) for h, c, j in columns]
+    if ATTENTION not in values:
+        return known
+    return [
+        replace(each, attention=ledger.bytes_val)
+        for each, ledger in zip(known, values[ATTENTION], strict=True)
+    ]
 
 
 def _rows(join_key: str, keys: Iterable[str], rows: Sequence[dict[str, Value]]) -> list[Row]:
@@ -261,31 +277,3 @@ def _rows(join_key: str, keys: Iterable[str], rows: Sequence[dict[str, Value]]) 
 
 def _entity(join_key: str, key: str) -> EntityKey:
     return EntityKey(join_keys=[join_key], entity_values=[Value(string_val=key)])
-
-
-def _values_of(item: Item) -> dict[str, Value]:
-    return {
-        "name": Value(string_val=item.name),
-        "category": Value(string_val=item.category),
-        "brand": Value(string_val=item.brand),
-        "price": Value() if item.price is None else Value(double_val=item.price),
-        "currency": Value() if item.currency is None else Value(string_val=item.currency),
-        "unavailable": Value(bool_val=item.unavailable),
-        "tags": Value(string_list_val=StringList(val=item.tags)),
-    }
-
-
-def _item_of(item_id: str, values: Mapping[str, Value]) -> Item | None:
-    if not values["unavailable"].HasField("bool_val"):
-        return None
-    priced = values["price"].HasField("double_val")
-    return Item(
-        item_id=item_id,
-        name=values["name"].string_val,
-        category=values["category"].string_val,
-        brand=values["brand"].string_val,
-        price=values["price"].double_val if priced else None,
-        currency=values["currency"].string_val if priced else None,
-        unavailable=values["unavailable"].bool_val,
-        tags=tuple(values["tags"].string_list_val.val),
-    )

@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from features.declared import DeclarationError, Section, parse
+from features.policy.restraint import ANY_CHANNEL, Contact
 
 DEFAULT_PATH = Path(__file__).with_name("default.yaml")
-ANY_CHANNEL = "other"
 
 Worth = Annotated[float, Field(ge=-1000, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,6 +61,7 @@ class Policy(Section):
     weights: Weights = Weights()
     customer_floor: Worth = 0.0
     attention: Attention = Attention()
+    contact: Contact = Contact()
     exploration: Exploration = Exploration()
     pool: Annotated[int, Field(ge=1, le=100)] = 16
 

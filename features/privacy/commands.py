@@ -109,8 +109,9 @@ def export_command(customer: str, **settings: Any) -> None:
     chosen = FeatureSettings(**settings)
     with LiveFeatures(chosen) as live, open_log(chosen) as log:
         history = read_customer(log, Home(chosen.home).history, customer)
-        consent = consent_of(live.online.read_known([customer])[0].consent, live.vocabulary)
-        online = Online(tuple(live.held(customer)), consent)
+        (known,) = live.online.read_known([customer], ledgers=True)
+        consent = consent_of(known.consent, live.vocabulary)
+        online = Online(tuple(live.held(customer)), consent, known.attention)
         for line in export_lines(history, online, now=datetime.now(UTC)):
             click.echo(line)
 

@@ -2,8 +2,9 @@
 
 The first line is a header, of kind customer, with a `format` that changes when a reader must. Then
 come, by their `kind`: link (an anonymous id that belongs to the customer), consent (by purpose),
-interaction (in time order, with all fields, from log and history, each once), and feature (an
-interaction as decisions see it on-line: packed, therefore rounded; newest first).
+interaction (in time order, with all fields, from log and history, each once), feature (an
+interaction as decisions see it on-line: packed, therefore rounded; newest first), and attention
+(what turning to the customer has spent).
 """
 
 import json
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from features.attention import spendings
 from features.held import Held
 from features.interaction import ANONYMOUS, SCHEMA, Interaction, Purpose
 from features.privacy.consent import Consent
 from features.privacy.customer_history import CustomerHistory
+from features.record import moment
 
 EXPORT_FORMAT = 1
 
@@ -26,6 +29,7 @@ class Online:
 
     held: tuple[Held, ...]
     consent: Consent
+    attention: bytes = b""  # a ledger of features.attention
 
 
 def export_lines(history: CustomerHistory, online: Online, *, now: datetime) -> Iterator[str]:
@@ -45,6 +49,10 @@ def _records(history: CustomerHistory, online: Online, now: datetime) -> Iterato
         yield {"kind": "interaction", **_fields(one)}
     for held in online.held:
         yield {"kind": "feature", **_seen(held)}
+    spent = spendings(online.attention)
+    rows = zip(spent.tick.tolist(), spent.cost.tolist(), spent.shown.tolist(), strict=True)
+    for tick, cost, shown in rows:
+        yield {"kind": "attention", "time": _text(moment(tick)), "cost": cost, "shown": shown}
 
 
 def _header(history: CustomerHistory, online: Online, now: datetime) -> dict[str, Any]:
@@ -79,5 +87,5 @@ def _seen(held: Held) -> Mapping[str, Any]:
     }
 
 
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
+def _text(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat()

@@ -73,6 +73,7 @@ class Scored:
     batch_size: int = 0
     popular: bool = False  # whether the model could not run, and popularity alone decided
     silence: Silence | None = None  # why nothing is offered
+    detail: str = ""  # more about that
     considered: Considered | None = None  # what the policy has decided on
 
 
@@ -234,11 +235,11 @@ def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
     return Scored(ranked, b"", version, max_length, popular=True, silence=silence)
 
 
-def unwelcome(asked: Asked, silence: Silence) -> Scored:
+def unwelcome(asked: Asked, silence: Silence, detail: str = "") -> Scored:
     """For a customer who does not want to be turned to; the model is not asked."""
     model = asked.model
     max_length = model.scorer.contract.max_length
-    return Scored([], b"", model.version, max_length, silence=silence)
+    return Scored([], b"", model.version, max_length, silence=silence, detail=detail)
 
 
 def by_wish(question: Question, asked: Asked, scored: Scored) -> Scored:

@@ -11,6 +11,7 @@ import numpy as np
 from features.policy.declaration import Policy, PolicyError, parse_policy
 from features.policy.worth import Worths, ranking_weights, worths_of
 from features.vocabulary import Vocabulary
+from serving.policy.contact_terms import ContactTerms, contact_terms, unknown_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,17 @@ class Terms:
     policy: Policy
     worths: Worths
     weight_T: np.ndarray  # by what the model ranks
+    contact: ContactTerms
 
 
 def terms_of(policy: Policy, vocabulary: Vocabulary) -> Terms:
     """Raises PolicyError."""
     worths = worths_of(policy, vocabulary)
-    return Terms(policy, worths, ranking_weights(worths, policy))
+    if unknown := unknown_types(policy.contact, vocabulary):
+        names = ", ".join(unknown)
+        raise PolicyError(f"policy {policy.version}: contact names unknown types: {names}")
+    contact = contact_terms(policy.contact, vocabulary)
+    return Terms(policy, worths, ranking_weights(worths, policy), contact)
 
 
 class PolicyFile:
