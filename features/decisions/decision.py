@@ -95,9 +95,8 @@ class LoggedDecision:
     attention: float = 0.0  # what an offer costs of it
     customer_floor: float = 0.0  # nothing is offered that is worth less to the customer
     filter: str = ""
-    asked_item_ids: Sequence[str] = field(
-        default_factory=list
-    )  # those alone competed; empty: all of the catalog
+    # Those alone competed; empty: all of the catalog.
+    asked_item_ids: Sequence[str] = field(default_factory=list)
     excluded_item_ids: Sequence[str] = field(default_factory=list)
     removed: Mapping[str, int] = field(default_factory=dict)  # how many items, by what removed them
     considered_count: int = 0  # candidates there were; not all of them may be logged
