@@ -11,6 +11,7 @@ from rich.console import Console
 from features.settings import FeatureSettings, options
 from features.vocabulary import VocabularyError
 from training.commands import compare_command, list_command, rollback_command, show_command
+from training.offline.command import judge_command
 from training.settings import TrainingError, TrainingSettings, picked
 from training.tuning.command import tune_command
 from training.watching.command import watch_command
@@ -29,6 +30,7 @@ COMMANDS = [
     rollback_command,
     watch_command,
     tune_command,
+    judge_command,
 ]
 
 

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow as pa
 
+from features.decisions.decision import SCHEMA as DECISIONS
 from features.decisions.parts import parts
 from features.decisions.parts import scan_of as decisions_of
-from features.history.partitions import CUSTOMER_KEY, is_empty, read_parts
+from features.history.partitions import CUSTOMER_KEY, read_parts
 from features.history.partitions import scan_of as history_of
 from features.identity import aliases_in
 from features.interaction import SCHEMA
@@ -117,14 +118,14 @@ def outcomes(home: Home, worths: Mapping[str, Worth], attribution: Attribution) 
     with duckdb.connect() as database:
         database.register("aliases", aliases_in(home.history))
         database.register("worths", _table_of(worths))
-        if is_empty(home.history):
-            database.register("nothing", SCHEMA.empty_table())
+        database.register("no_interactions", SCHEMA.empty_table())
+        database.register("no_decisions", DECISIONS.empty_table())
         return read_parts(
             home.history,
             lambda history: database.sql(
                 OUTCOMES.format(
-                    history=history_of(history) if history else "nothing",
-                    decisions=decisions_of(found),
+                    history=history_of(history) if history else "no_interactions",
+                    decisions=decisions_of(found) if found else "no_decisions",
                 ),
                 params=values,
             ).to_arrow_table(),

@@ -20,7 +20,7 @@ from enum import Enum
 import numpy as np
 
 from features.policy.declaration import Exploration, Policy
-from features.policy.worth import Expected
+from features.policy.worth import Expected, value_of
 
 
 class Silence(Enum):
@@ -62,7 +62,7 @@ def arbitrate(
     None of those that are muted, if any are.
     """
     customer_N = np.repeat(np.arange(len(count_B)), count_B)
-    value_N = _value(expected, policy) - cost_B[customer_N]
+    value_N = value_of(expected, policy) - cost_B[customer_N]
     open_N = (value_N > 0) & (expected.customer_N >= policy.customer_floor)
     muted_B = np.zeros(len(count_B), np.int64)
     if muted_N is not None:
@@ -116,14 +116,6 @@ def _propensity(
     share = exploration.share
     drawn_M = share / open_M + (1 - share) * by_value_M
     return np.where(place_M < exploration.places, drawn_M, 0.0)
-
-
-def _value(expected: Expected, policy: Policy) -> np.ndarray:
-    weights = policy.weights
-    value_N: np.ndarray = (
-        weights.customer * expected.customer_N + weights.company * expected.company_N
-    )
-    return value_N
 
 
 def _places(count_B: np.ndarray) -> np.ndarray:
