@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from interplay.v1.interaction_pb2 import INITIATOR_COMPANY
 
 from features.__main__ import main as features_main
+from features.decisions.decision import time_of
 from features.policy.declaration import Exploration, Policy
 from features.policy.placing import placing
 from features.settings import Home
@@ -90,8 +91,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _shown(server: Running, customer: str, decision_id: str, item_id: str) -> None:
-    now = Timestamp()
-    now.GetCurrentTime()
+    now, decide_time = Timestamp(), time_of(decision_id)
+    assert decide_time is not None
+    now.FromDatetime(decide_time)  # not by the clock: the window is short
     fields = {"decision_id": decision_id, "event_time": now}
     shown = viewed(customer, item_id, type="impression", initiator=INITIATOR_COMPANY, **fields)
     bought = [viewed(customer, item_id, type="purchase", **fields)] if item_id == "bread" else []
@@ -111,7 +113,6 @@ def written(tmp_path: Path, name: str, text: str) -> Path:
 
 def test_a_policy_that_is_better_by_the_log_may_be_released(home: Path, tmp_path: Path) -> None:
     result = judged(home, written(tmp_path, "greedy", ""))
-    print(result.output)
     assert "greedy may be released" in result.output
     assert result.exit_code == 0
     # Bread is worth 1 to both sides together; what ran showed it half of the time.
