@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from serving.policy.arbitration import Offers, arbitrate
+from serving.policy.worth import expected
 
 from benchmarks.parallel_worlds import Course
 from features.attention import MAX_ATTENTION_RECORDS, showings, spending
@@ -20,11 +22,9 @@ from features.simulation.contacts import Choose, Contacts, contactable, moments
 from features.simulation.ledger import Channel, vocabulary_names
 from features.simulation.world import SECOND, Visits, World
 from serving.model.scorer import Scorer, Scores
-from serving.policy.arbitration import Offers, arbitrate
 from serving.policy.contact import Situation, withheld
 from serving.policy.ranking import Best, best
 from serving.policy.terms import Terms
-from serving.policy.worth import expected
 
 CHANNELS = vocabulary_names(Channel)
 LANDING = {"email": "web", "sms": "web", "push": "app"}

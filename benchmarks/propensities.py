@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-
-from benchmarks.report import Figure
 from serving.policy.arbitration import arbitrate
 from serving.policy.declaration import Policy
 from serving.policy.worth import Expected
+
+from benchmarks.report import Figure
 
 DECISIONS = 200_000
 SITUATIONS, CANDIDATES, PLACES = 20, 12, 3
