@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from serving.policy.arbitration import Offers, arbitrate
-from serving.policy.worth import expected
 
 from benchmarks.parallel_worlds import Course
 from features.attention import MAX_ATTENTION_RECORDS, showings, spending
+from features.policy.arbitration import Offers, arbitrate
+from features.policy.worth import expected
 from features.record import TICKS_PER_SECOND, merge
 from features.simulation.contacts import Choose, Contacts, contactable, moments
 from features.simulation.ledger import Channel, vocabulary_names

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from serving.policy.arbitration import arbitrate
-from serving.policy.declaration import Policy
-from serving.policy.worth import Expected
 
 from benchmarks.report import Figure
+from features.policy.arbitration import arbitrate
+from features.policy.declaration import Policy
+from features.policy.worth import Expected
 
 DECISIONS = 200_000
 SITUATIONS, CANDIDATES, PLACES = 20, 12, 3
