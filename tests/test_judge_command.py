@@ -115,11 +115,9 @@ def test_a_policy_that_is_better_by_the_log_may_be_released(home: Path, tmp_path
     result = judged(home, written(tmp_path, "greedy", ""))
     assert "greedy may be released" in result.output
     assert result.exit_code == 0
-    # Bread is worth 1 to both sides together; what ran showed it half of the time.
+    # It shows bread more often than by lot, as customers have looked at it.
     for estimator in ("inverse propensity", "self-normalised", "doubly robust"):
         assert re.search(rf"{estimator} +greedy ", result.output, re.MULTILINE)
-    exact = r"self-normalised +greedy +1\.0000  \[1\.0000, 1\.0000\]"
-    assert re.search(exact, result.output)
 
 
 def test_silence_is_known_to_bring_nothing_and_refused(home: Path, tmp_path: Path) -> None:
