@@ -36,7 +36,6 @@ from benchmarks.report import RESULTS, Figure, report
 from benchmarks.walkthrough import SIMULATION
 from features.record import RECORD_BYTES
 from features.settings import FeatureSettings, Home
-from training.finishing import finish
 from training.judging.evaluation import gains, hits
 from training.judging.intervals import difference, interval
 from training.judging.judging import WITHOUT_PROFILE, Standing
@@ -119,7 +118,7 @@ def _measure(home: Home, settings: TrainingSettings, sheet: Sheet) -> None:
     with prepared(features, settings) as whole, tempfile.TemporaryDirectory() as folder:
         run, hidden = hide(whole, SHARE, max_records=features.max_records)
         print(f"{sheet.name} ...", flush=True)
-        ranker, _ = finish(fitted(run.plan, run.dataset).ranker.model, run)
+        ranker = fitted(run.plan, run.dataset).ranker
         sealed = write_artefact(Path(folder) / "artefact", ranker, run, [], {})
         _new_items(sheet, run, hidden, sealed.directory)
         _new_customers(sheet, run, hidden, sealed.standing)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from features.decisions.draining import drain_decisions
 from features.history.compaction import compact
 from features.history.draining import drain
 from features.history.importing import import_reading
@@ -151,10 +152,15 @@ def compact_command(grace_hours: float, **settings: Any) -> None:
 @main.command("drain")
 @options(FeatureSettings)
 def drain_command(**settings: Any) -> None:
-    """Writes what the log has and the history lacks into the history, for training."""
+    """Writes what the logs have and the history lacks into the history: for training, and judging.
+
+    Interactions and decisions; the decision log is emptied by it.
+    """
+    chosen = FeatureSettings(**settings)
     with counting("draining") as progress:
-        drained = drain(FeatureSettings(**settings), progress=progress)
-    click.echo(f"drained {drained:,} interactions into the history")
+        drained = drain(chosen, progress=progress)
+        decisions = drain_decisions(chosen, progress=progress)
+    click.echo(f"drained {drained:,} interactions and {decisions:,} decisions into the history")
 
 
 @main.command("measure")

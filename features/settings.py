@@ -119,6 +119,7 @@ class FeatureSettings:
     )
     vocabulary: Annotated[Path, "TOML file of interaction types and channels"] = DEFAULT_PATH
     max_records: Annotated[int, "interactions kept online for each customer"] = 100
+    decision_days: Annotated[int, "days for which logged decisions are kept"] = 365
     log_url: Annotated[str, "NATS JetStream that is the log, nats://HOST:4222; else SQLite"] = ""
     log_replicas: Annotated[int, "NATS servers that keep each interaction, once created"] = 1
     online_url: Annotated[

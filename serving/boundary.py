@@ -111,13 +111,22 @@ def _conversing(
                 aclosing(method(requests, deadline)) as replies,
             ):
                 async for each in replies:
-                    await context.write(each)
+                    await _sent(each, context)
             return b""
 
         with calls.begin(declared, context) as call:
             await _guarded(declared, context, work, call)
 
     return converse
+
+
+async def _sent(reply: bytes, context: grpc.aio.ServicerContext) -> None:
+    """Waits for room: whoever reads slowly is waited for, whoever does not is let go."""
+    try:
+        async with asyncio.timeout(LONGEST_CALL_S):
+            await context.write(reply)
+    except TimeoutError as error:
+        raise DeadlineError(f"no answer was read for {LONGEST_CALL_S:g} s") from error
 
 
 async def _received(

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from features.attention import spending
 from features.online.store import Debit
+from features.policy.arbitration import Silence
 from features.vocabulary import OTHER_CHANNEL_CODE
 from serving.errors import UnavailableError
 from serving.memory import Memory
 from serving.model.scoring import Asked, Scored, now_tick, unwelcome
-from serving.policy.arbitration import Silence
 from serving.policy.contact import BUDGET, UNKNOWN, Situation, withheld
 from serving.policy.contact_terms import ContactTerms
 from serving.policy.terms import Terms

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from features.decisions.contract import Stream, open_stream
+from features.decisions.decision import LoggedDecision
+from features.decisions.finding import find_decision
 from features.held import held_interactions
 from features.log.contract import Log, LogError, open_log
 from features.privacy.consent import consent_of
@@ -21,7 +24,7 @@ from serving.errors import UnavailableError
 from serving.memory import Memory
 
 T = TypeVar("T")
-TRY_AGAIN = "the customer cannot be looked up now: try again"
+TRY_AGAIN = "what is held cannot be looked up now: try again"
 
 
 class Customers:
@@ -33,6 +36,7 @@ class Customers:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "customers")
         self._log: Log | None = None
+        self._decisions: Stream | None = None
 
     async def erase(self, customer_key: str) -> Receipt:
         """First whoever is named, then the devices that are found to belong to them."""
@@ -40,7 +44,7 @@ class Customers:
         erased = erasure_tick(datetime.now(UTC), known.history)
         receipt = Receipt(moment(erased), remaining=[SWEEP, NEXT_TRAINING])
         await self._erase([customer_key], erased, receipt)
-        devices = (await self._look_up(customer_key)).keys[1:]
+        devices = (await self.look_up(customer_key)).keys[1:]
         await self._erase(devices, erased, receipt)
         receipt.device_count = len(devices)
         return receipt
@@ -52,14 +56,27 @@ class Customers:
 
     async def export(self, customer_key: str) -> Iterator[str]:
         """The lines of features.privacy.export."""
-        history = await self._look_up(customer_key)
+        history = await self.look_up(customer_key)
         vocabulary, items = self._memory.vocabulary, self._memory.catalog.by_hash
         known = await self._memory.read_known(customer_key)
         held = tuple(held_interactions(known.history, vocabulary, items))
         online = Online(held, consent_of(known.consent, vocabulary), known.attention)
         return export_lines(history, online, now=datetime.now(UTC))
 
-    async def _look_up(self, customer_key: str) -> CustomerHistory:
+    async def decision(self, decision_id: str) -> LoggedDecision | None:
+        """A logged decision; None where there is none of this id."""
+        home = Home(self._settings.home)
+        return await self._in_thread(
+            lambda: find_decision(home, self._opened_decisions(), decision_id)
+        )
+
+    def _opened_decisions(self) -> Stream:
+        if self._decisions is None:
+            self._decisions = open_stream(self._settings)
+        return self._decisions
+
+    async def look_up(self, customer_key: str) -> CustomerHistory:
+        """All that log and history hold of a customer."""
         root = Home(self._settings.home).history
         return await self._in_thread(lambda: read_customer(self._opened(), root, customer_key))
 
@@ -79,3 +96,5 @@ class Customers:
         self._thread.shutdown()
         if self._log is not None:
             self._log.close()
+        if self._decisions is not None:
+            self._decisions.close()

@@ -1,22 +1,21 @@
 """The decider: one question becomes one decision. Record, read, score, rank."""
 
-import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
 
+from features.decisions.decision import new_decision_id
 from features.interaction import Purpose
-from features.measures.customers import Measures
-from features.measures.samples import Sample, SampleLog
+from features.policy.arbitration import Silence
+from features.policy.arms import Arm, arms_of
 from features.record import RECORD_BYTES
-from features.settings import Home
 from serving.batching.batcher import Batcher, Run, in_thread
 from serving.contacts import pay, restrained, spends
+from serving.decision import Decision
 from serving.engine.link import EngineLink
 from serving.errors import NoModelError
 from serving.items.catalog import Catalog
@@ -34,12 +33,10 @@ from serving.model.scoring import (
     score,
     unwelcome,
 )
-from serving.policy.arbitration import Silence
-from serving.policy.arms import Arm, arms_of
-from serving.policy.ranking import Ranked
 from serving.policy.terms import Terms
 from serving.policy.wishes import declined
 from serving.question import Question
+from serving.recording import Decided, Recorder
 from serving.remembering import Degradation, Remembered, remember
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -49,26 +46,6 @@ CONTACT = Purpose.CONTACT
 OFFER = "OFFER"  # the action of a decision that is not silent
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The answer, and what it is based on."""
-
-    decision_id: str
-    ranked: list[Ranked]
-    intents: bytes  # see serving.wire
-    model_version: str
-    interactions_seen: int
-    newest_tick: int | None
-    staleness_s: float
-    degradation: Degradation
-    profiled: bool  # whether the customer's history was allowed to count
-    policy_version: str
-    silence: Silence | None  # why nothing is offered
-    detail: str  # more about that
-    experiment: str  # and the customer's arm in it; empty where there is none
-    arm: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +76,9 @@ class Decider:
         self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
         self.topics = Topics()
-        self._assumed = settings.assumed
+        self._assumed, self._max_batch = settings.assumed, settings.max_batch
         self.how_to_train = f"to train one: python -m training train --home {settings.home}"
-        self._log = SampleLog(
-            Home(settings.home).samples,
-            Measures(memory.vocabulary, settings.max_records),
-            share=settings.log_share,
-        )
+        self.recorder = Recorder(settings, memory.vocabulary, metrics)
         self._thread = ThreadPoolExecutor(1, "model")
         self._score: Run[Asked, Scored] = (
             in_thread(self._thread, partial(score, metrics=metrics))
@@ -172,7 +145,7 @@ class Decider:
             refused or by_wish(question, each, next(scored))
             for question, each, refused in zip(questions, asked, refused_B, strict=True)
         ]
-        decision_ids = [uuid.uuid4().hex for _ in questions]
+        decision_ids = [new_decision_id() for _ in questions]
         results = await pay(decision_ids, asked, remembered, results, self._memory)
         return [
             _Answer(self._decision(*each), each[-1], read_ns)
@@ -221,6 +194,15 @@ class Decider:
             self._failing = True
             return [popular_instead(each) for each in asked]
 
+    async def rescore(self, asked: Sequence[Asked]) -> list[Scored]:
+        """What the model makes of questions beside those that customers ask; raises what it does.
+
+        In as few runs as it takes.
+        """
+        starts = range(0, len(asked), self._max_batch)
+        runs = [asked[at : at + self._max_batch] for at in starts]
+        return [each for some in runs for each in await self._score(some)]
+
     def _counting(self, remembered: Remembered, arm: Arm | None) -> bytes:
         """The history, as far as the customer allows that it counts, and the arm lets it."""
         return remembered.history if self._profiles(remembered, arm) else b""
@@ -236,11 +218,7 @@ class Decider:
             history, degradation = b"", Degradation.POPULARITY
         else:
             degradation = remembered.degradation
-        sampled = remembered.degradation is Degradation.NONE and not asked.question.only_looks
-        if sampled and self._allows(remembered, MEASUREMENT):
-            key, held = asked.question.customer_key, remembered.history
-            self._log.offer(Sample(decision_id, key, now_tick(), staleness_s, held))
-        return Decision(
+        decision = Decision(
             decision_id=decision_id,
             ranked=scored.ranked,
             intents=scored.intents,
@@ -256,6 +234,10 @@ class Decider:
             silence=scored.silence,
             detail=scored.detail,
         )
+        if not asked.question.only_looks:
+            measured = self._allows(remembered, MEASUREMENT)
+            self.recorder.record(Decided(decision, asked, scored, measured), remembered.history)
+        return decision
 
     def _allows(self, remembered: Remembered, purpose: Purpose) -> bool:
         return remembered.consent.allows(purpose, assumed=self._assumed)
@@ -264,7 +246,7 @@ class Decider:
         """Finishes what waits."""
         await self._batcher.drain()
         self._thread.shutdown()
-        await asyncio.to_thread(self._log.close)
+        await self.recorder.close()
 
 
 def _newest_tick(history: bytes) -> int | None:

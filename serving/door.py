@@ -23,13 +23,13 @@ from features.interaction import (
     shown,
 )
 from features.item import Item, check_item
+from features.policy.restraint import zone_of
 from features.privacy.erasure import NO_ERASURES, Erasures
 from features.record import EPOCH
 from features.vocabulary import Initiator, Vocabulary
 from serving.errors import InvalidError
 from serving.items.catalog import Catalog
 from serving.items.filters import Filter, FilterError, parse_filter
-from serving.policy.restraint import zone_of
 from serving.question import Question
 
 MAX_BATCH = 500
@@ -207,6 +207,7 @@ def question_of(
     return Question(
         customer_key=customer_key(*customer),
         channel=request.channel,
+        placement=request.placement,
         k=request.k or DEFAULT_K,
         unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
         zone=zone,

@@ -58,6 +58,8 @@ class Metrics:
         self._decisions = counter("interplay_decisions_total", text, ["degradation", "action"])
         text = "Decisions in an experiment, by arm, and what they are: OFFER, or why silence"
         self._arms = counter("interplay_arm_decisions_total", text, ["arm", "action"])
+        text = "Decisions that the decision log has taken, and those that it had to drop"
+        self._logged = counter("interplay_logged_decisions_total", text, ["ending"])
         text = "How stale decisions were while something logged did not count yet"
         self._staleness_s = histogram("interplay_staleness_seconds", text, buckets=CALL_S)
         text = "Conversations that are open"
@@ -102,6 +104,10 @@ class Metrics:
         """A decision was made in an arm of an experiment; empty where there is none."""
         if arm:
             self._arms.labels(arm, action).inc()
+
+    def logged(self, ending: str, count: int) -> None:
+        """Decisions were written to the decision log, or dropped."""
+        self._logged.labels(ending).inc(count)
 
     def serves(self, version: str, provider: str) -> None:
         """Answers come from this model from now on."""

@@ -25,7 +25,7 @@ from features.privacy.preferences import Preferences
 from features.record import item_hash, moment, tick
 from features.topic import EVERYTHING, TOPIC, UNTIL, Kind, Topic
 from features.vocabulary import Initiator
-from serving.decider import Decision
+from serving.decision import Decision
 from serving.door import Door
 from serving.items.catalog import Catalog
 

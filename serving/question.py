@@ -14,6 +14,7 @@ class Question:
     customer_key: str
     channel: str
     k: int
+    placement: str = ""  # where in the channel the answer will be shown
     unasked: bool = False  # whether the company would turn to the customer by itself
     zone: ZoneInfo | None = None  # where the customer is
     candidates: tuple[str, ...] = ()  # empty: every item competes

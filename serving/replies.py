@@ -13,14 +13,14 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 from features.held import Held
 from features.item import Item
+from features.policy.arbitration import Silence
 from features.privacy.consent import Consent
 from features.privacy.forgetting import Receipt
 from features.record import EPOCH, moment
 from features.vocabulary import Initiator
-from serving.decider import Decision
+from serving.decision import Decision
 from serving.items.catalog import Catalog
 from serving.model.registry import Model, Registered
-from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 from serving.remembering import Degradation
 from serving.wire import candidate
@@ -97,18 +97,20 @@ def customer_reply(held: Sequence[Held], consent: Consent) -> customer_pb.GetCus
             customer_pb.Consent(purpose=purpose, allowed=allowed)
             for purpose, allowed in sorted(consent.said.items())
         ],
-        interactions=[
-            customer_pb.HeldInteraction(
-                type=each.type,
-                channel=each.channel,
-                initiator=INITIATORS[each.initiator],
-                item_id=each.item.item_id if each.item else "",
-                item_name=each.item.name if each.item else "",
-                event_time=time_message(each.event_time),
-                approximate_amount=each.amount,
-            )
-            for each in held
-        ],
+        interactions=[held_message(each) for each in held],
+    )
+
+
+def held_message(held: Held) -> customer_pb.HeldInteraction:
+    """One interaction that is held."""
+    return customer_pb.HeldInteraction(
+        type=held.type,
+        channel=held.channel,
+        initiator=INITIATORS[held.initiator],
+        item_id=held.item.item_id if held.item else "",
+        item_name=held.item.name if held.item else "",
+        event_time=time_message(held.event_time),
+        approximate_amount=held.amount,
     )
 
 
@@ -156,6 +158,7 @@ def model_message(registered: Registered, serving: Model | None) -> model_pb.Mod
 
 
 def time_message(moment: datetime) -> Timestamp:
+    """A moment of UTC."""
     microseconds = (moment - EPOCH) // timedelta(microseconds=1)
     return Timestamp(seconds=microseconds // 10**6, nanos=microseconds % 10**6 * 1000)
 

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
+from features.policy.declaration import PolicyError
 from features.settings import Home
 from serving.calls import Calls
 from serving.customers import Customers
@@ -23,7 +24,6 @@ from serving.metrics import Metrics, serve
 from serving.model.champion import Champion
 from serving.model.device import provider_of
 from serving.model.registry import Model, Registry
-from serving.policy.declaration import PolicyError
 from serving.policy.terms import PolicyFile
 from serving.processes.health import OVERALL, Health
 from serving.processes.listening import listen, show_health

@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from interplay.v1 import catalog_service_pb2 as catalog_pb
 from interplay.v1 import customer_service_pb2 as customer_pb
+from interplay.v1 import decision_service_pb2 as decision_pb
 from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
@@ -29,6 +30,8 @@ from serving.door import (
     question_of,
 )
 from serving.errors import NotFoundError
+from serving.explaining import Explainer
+from serving.explanation_reply import explanation_reply
 from serving.hearing import Hearing
 from serving.memory import Memory
 from serving.model.registry import Registry
@@ -51,7 +54,7 @@ CustomerRequest = (
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for file in (personalization_pb, catalog_pb, customer_pb, model_pb)
+    for file in (personalization_pb, catalog_pb, customer_pb, decision_pb, model_pb)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 PERSONALIZATION: str = personalization_pb.DESCRIPTOR.services_by_name[
@@ -78,6 +81,7 @@ class Service:
         self._decider = decider
         self._registry = registry
         self._self_service = SelfService(memory, decider)
+        self._explainer = Explainer(memory, customers, decider)
         self._gate = Gate()
         self._hearing = Hearing(memory)
         parts = Parts(memory, decider, self._hearing, self._gate, self._door)
@@ -164,6 +168,19 @@ class Service:
         """Everything that is held."""
         for line in await self._customers.export(self._customer_key(request)):
             yield customer_pb.ExportCustomerResponse(line=line)
+
+    async def explain_decision(
+        self, request: decision_pb.ExplainDecisionRequest, deadline: float
+    ) -> decision_pb.ExplainDecisionResponse:
+        """Why this, and why not that."""
+        door = self._door()
+        door.note(check_id("decision_id", request.decision_id, required=True))
+        door.note(check_id("item_id", request.item_id or None))
+        door.close()
+        explanation = await self._explainer.explain(
+            request.decision_id, request.item_id, deadline=deadline
+        )
+        return explanation_reply(explanation)
 
     async def upsert_items(
         self, request: catalog_pb.UpsertItemsRequest, deadline: float

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from features.cores import cores
 from features.interaction import Purpose
+from features.policy.declaration import DEFAULT_PATH
 from features.privacy.consent import parse_purposes
 from features.settings import FeatureSettings
-from serving.policy.declaration import DEFAULT_PATH
 
 LEAST = {
     "port": 0,
@@ -21,6 +21,7 @@ LEAST = {
     "refresh_s": 0.01,
     "grace_s": 0,
     "connection_age_s": 0.01,
+    "log_candidates": 0,
     "log_share": 0,
     "conversations": 0,
     "idle_s": 0.01,
@@ -63,6 +64,9 @@ class ServingSettings(FeatureSettings):
     assumed_consent: Annotated[
         str, "purposes allowed where a customer has said nothing: personalization, measurement, ..."
     ] = ""
+    log_candidates: Annotated[
+        int, "candidates of each decision that the decision log keeps; 0: no decisions are logged"
+    ] = 100
     log_share: Annotated[float, "share of decisions logged for `features skew`; 0: none"] = 0.01
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ def candidates(
         customer_K=score_K,
         company_K=score_K,
         value_K=score_K,
+        muted_K=np.zeros(count, bool),
         position_K=np.where(place < offered, place, NOT_OFFERED).astype(np.int32),
         propensity_K=np.where(place < offered, propensity, 0.0),
     )

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from interplay.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from interplay.v1.customer_service_pb2_grpc import CustomerServiceStub
+from interplay.v1.decision_service_pb2_grpc import DecisionServiceStub
 from interplay.v1.interaction_pb2 import Interaction
 from interplay.v1.model_service_pb2_grpc import ModelServiceStub
 from interplay.v1.personalization_service_pb2 import (
@@ -85,6 +86,7 @@ class Running:
         self.personalization = PersonalizationServiceStub(self.channel)
         self.catalog = CatalogServiceStub(self.channel)
         self.customers = CustomerServiceStub(self.channel)
+        self.decisions = DecisionServiceStub(self.channel)
         self.models = ModelServiceStub(self.channel)
         return self
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.policy.arbitration import Offers, Silence, arbitrate
-from serving.policy.declaration import Policy
-from serving.policy.worth import Expected
+from features.policy.arbitration import Offers, Silence, arbitrate
+from features.policy.declaration import Policy
+from features.policy.worth import Expected
 
 DRAWS = 20_000
 values = st.floats(-1, 1, width=16)

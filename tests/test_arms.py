@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.policy.arbitration import Offers, Silence, arbitrate
-from serving.policy.arms import Arm, arms_of, lots, treatment
-from serving.policy.declaration import DEFAULT_PATH, Policy, PolicyError, parse_policy
-from serving.policy.experiment import Experiment
-from serving.policy.worth import Expected
+from features.policy.arbitration import Offers, Silence, arbitrate
+from features.policy.arms import Arm, arms_of, lots, treatment
+from features.policy.declaration import DEFAULT_PATH, Policy, PolicyError, parse_policy
+from features.policy.experiment import Experiment
+from features.policy.worth import Expected
 
 DRAWS = 20_000
 SHARES = {

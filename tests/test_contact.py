@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.attention import showings, spending, spendings
+from features.policy.restraint import Contact, Quiet
 from features.record import RECORD, merge, pack, tick, unpack
 from features.vocabulary import load_vocabulary
 from serving.policy.budget import TICKS_PER_DAY, TICKS_PER_HOUR
 from serving.policy.contact import Situation, attention_left, is_quiet, withheld
 from serving.policy.contact_terms import ContactTerms, contact_terms, unknown_types
-from serving.policy.restraint import Contact, Quiet
 from tests.interactions import START, interaction
 
 VOCABULARY = load_vocabulary()

@@ -143,11 +143,14 @@ def accepted(unpack: Callable[[bytes], object], body: bytes) -> bool:
     [
         (struct.pack("<Iq", 0, 1), "0 questions"),
         (struct.pack("<Iq", 2**32 - 1, 1), "12 bytes where [0-9]+ are announced"),
-        (struct.pack("<Iq6I", 1, 1, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
-        (struct.pack("<Iq6I", 1, 1, 1, 1, 0, 0, 0, 0) + WEIGHTS + b"xweb", "the history has 1 bytes"),
-        (struct.pack("<Iq6I", 1, 1, 1, 0, 9, 0, 0, 0) + WEIGHTS + b"web", "bytes where"),
-        (struct.pack("<Iq6I", 1, 1, 1, 0, 3, 0, 0, 0) + WEIGHTS + b"???web", "position 1"),
-        (struct.pack("<Iq6I", 1, 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
+        (struct.pack("<Iq6Iq", 1, 1, 0, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
+        (
+            struct.pack("<Iq6Iq", 1, 1, 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"xweb",
+            "the history has 1 bytes",
+        ),
+        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 9, 0, 0, 0, 0) + WEIGHTS + b"web", "bytes where"),
+        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 3, 0, 0, 0, 0) + WEIGHTS + b"???web", "position 1"),
+        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(model: Model, changes: bytes, told: str) -> None:

@@ -159,6 +159,7 @@ def test_the_sweep_leaves_no_trace_and_touches_nobody_else(tmp_path: Path) -> No
             "history": 4,
             "truth of the simulation": 1,
             "packed histories of the past": 0,
+            "decisions": 0,
             "samples of decisions": 0,
             "reject files": 2,
         }

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from features.decisions import parts
 from features.decisions.decision import table_of
 from features.history.partitions import append, as_table
+from features.policy.arms import Arm
 from features.settings import Home
 from features.vocabulary import load_vocabulary
-from serving.policy.arms import Arm
 from tests.decided import NOON, decided
 from tests.interactions import interaction
 from training.__main__ import main

@@ -33,6 +33,7 @@ ONLY_IN = {
     "interplay": {
         "serving/conversation.py",
         "serving/door.py",
+        "serving/explanation_reply.py",
         "serving/preferences.py",
         "serving/replies.py",
         "serving/self_service.py",

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from features.policy.arbitration import Offers
+from features.policy.declaration import Policy, PolicyError
+from features.policy.worth import Worths, expected, ranking_weights
 from features.vocabulary import load_vocabulary
 from serving.model.scorer import Scores
-from serving.policy.arbitration import Offers
-from serving.policy.declaration import Policy, PolicyError
 from serving.policy.ranking import Best, Ranked, best, most_popular, rank
 from serving.policy.terms import terms_of
-from serving.policy.worth import Worths, expected, ranking_weights
 
 ITEM_BK = np.array([[2, 0, 3], [3, 1, 0]])
 JOINT_BKT = np.array(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from features.policy.declaration import DEFAULT_PATH, PolicyError, parse_policy
 from features.vocabulary import load_vocabulary
-from serving.policy.declaration import DEFAULT_PATH, PolicyError, parse_policy
 from serving.policy.terms import PolicyFile
 
 FAULTY = b"""version: 7

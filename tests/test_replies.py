@@ -12,9 +12,9 @@ from interplay.v1.personalization_service_pb2 import (
 )
 
 from features.item import Item
-from serving.decider import Decision
+from features.policy.arbitration import Silence
+from serving.decision import Decision
 from serving.items.catalog import Catalog
-from serving.policy.arbitration import Silence
 from serving.policy.ranking import Ranked
 from serving.remembering import Degradation
 from serving.replies import decision_reply

@@ -5,12 +5,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from features.catalog_parts import read_items
 from features.history.partitions import count
 from features.settings import Home
-from features.simulation.simulate import SimulationError, simulate
+from features.simulation.contacts import Contacts, contactable, moments
+from features.simulation.simulate import SimulationError, live, make_world, simulate
+from features.simulation.world import DAY, World
 from features.vocabulary import Vocabulary
 from tests.worlds import SMALL, VOCABULARY, whole
 
@@ -72,3 +76,40 @@ def test_the_command_prints_figures_and_refuses_nonsense(tmp_path: Path) -> None
     refused = command("--items=79")
     assert refused.returncode == 2
     assert "79 is not in the range 80<=x<=1000000" in refused.stderr
+
+
+def test_the_world_goes_on_as_it_always_did(tmp_path: Path) -> None:
+    assert simulate(SMALL, Home(tmp_path), vocabulary=VOCABULARY).types == {
+        "view": 363,
+        "search": 69,
+        "favorite": 6,
+        "cart-add": 22,
+        "purchase": 16,
+        "return": 0,
+        "rating": 4,
+        "service-request": 0,
+        "complaint": 0,
+        "dismissal": 1,
+        "opt-out": 0,
+        "impression": 105,
+        "message": 84,
+        "delivery": 14,
+        "delay": 0,
+        "service-reply": 0,
+    }
+
+
+def test_contacts_can_be_chosen(tmp_path: Path) -> None:
+    midnight = int(SMALL.start.timestamp()) * 1_000_000
+
+    def first_alone(world: World, day: int, midnight: int) -> Contacts:
+        may_be = np.flatnonzero(contactable(world, day))[:1]
+        return Contacts(moments(world, may_be, midnight), np.array([5]))
+
+    world = make_world(SMALL, Home(tmp_path))
+    live(world, 0, midnight, first_alone)
+    told = world.ledger.take(before=midnight + DAY)
+    messages = told.filter(pc.equal(told["type"], "message"))
+    assert messages["customer_id"].to_pylist() == ["customer-000001"]
+    assert messages["item_id"].to_pylist() == [world.catalog.item_ids[5].as_py()]
+    assert world.ledger.take(before=midnight + DAY).num_rows == 0

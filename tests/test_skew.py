@@ -17,8 +17,8 @@ from features.__main__ import main
 from features.history.draining import drain
 from features.measures.customers import Measures
 from features.measures.samples import (
-    SampleLog,
     Sample,
+    SampleLog,
     customers_in,
     forget,
     forget_before,

@@ -12,6 +12,7 @@ from features.settings import FeatureSettings, options
 from features.vocabulary import VocabularyError
 from training.commands import compare_command, list_command, rollback_command, show_command
 from training.experiments.command import report_command
+from training.offline.command import judge_command
 from training.settings import TrainingError, TrainingSettings, picked
 from training.tuning.command import tune_command
 from training.watching.command import watch_command
@@ -31,6 +32,7 @@ COMMANDS = [
     watch_command,
     tune_command,
     report_command,
+    judge_command,
 ]
 
 

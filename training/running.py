@@ -11,17 +11,18 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
+from training.data.windows import Batch
 from training.export.ranker import Ranker
-from training.finishing import finish
 from training.gate import Reason, Verdict, gains_by_slice, judge
 from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
+from training.learning.calibrating import calibrate
 from training.learning.checkpoints import best_of, put_parameters
 from training.learning.cluster import fit, host
 from training.learning.plan import new_model
 from training.learning.progress import Progress, listening
 from training.learning.start import keep_weights
+from training.learning.stream import Stream
 from training.lineage import lineage_of, name_of
-from training.model.model import Model
 from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
 from training.report.telling import FILE, report_on
@@ -81,8 +82,9 @@ def train(run: Prepared, showing: Showing, note: Note) -> Outcome:
     lineage = lineage_of(run.snapshot, run.vocabulary, run.settings, parent=parent, start=start)
     name = name_of(lineage)
     with _logged(publisher, name, dataclasses.asdict(run.settings)) as run_id:
-        ranker, metrics = finish(_fit(run, name, _telling(publisher, run_id, showing)), run)
-        publisher.log(run_id, metrics)
+        ranker = _fit(run, name, _telling(publisher, run_id, showing))
+        if calibration := calibrate(ranker.model, _validation(run)):
+            publisher.log(run_id, calibration.metrics)
         tags = {f"lineage.{key}": value for key, value in lineage.items()}
         with tempfile.TemporaryDirectory(prefix="interplay-") as folder:
             judged = _judge(run, ranker, Path(folder), lineage, reigning)
@@ -113,7 +115,7 @@ def _logged(publisher: Publisher, name: str, params: Mapping[str, object]) -> It
 # ---- Learning ----------------------------------------------------------------------------------
 
 
-def _fit(run: Prepared, name: str, showing: Showing) -> Model:
+def _fit(run: Prepared, name: str, showing: Showing) -> Ranker:
     """The trained model at its best epoch; goes on where the run of this name was cut off."""
     _clear(run.home.checkpoints, name)
     with showing() as show, listening(host(), show) as address:
@@ -124,7 +126,12 @@ def _fit(run: Prepared, name: str, showing: Showing) -> Model:
         raise TrainingError(f"the run left no checkpoint: {result.error}")
     model = new_model(run.plan)
     put_parameters(model, best_of(result.checkpoint))
-    return model
+    return Ranker(model, precision=run.settings.item_precision)
+
+
+def _validation(run: Prepared) -> Iterator[Batch]:
+    """All of it, as the only worker would be asked."""
+    return Stream(run.plan, run.dataset.get_internal_block_refs(), 0, 1).validation()
 
 
 def _clear(checkpoints: Path, name: str) -> None:

@@ -101,6 +101,15 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """Which decisions a policy is judged by, and when it is refused."""
+
+    days: Annotated[float, "how far back decisions count"] = 90.0
+    window_days: Annotated[float, "for which what a customer does counts as an outcome"] = 3.0
+    tolerance: Annotated[float, "by which a policy may be worse, in two-sided value a place"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuneSettings:
     """A search for better settings of training."""
 

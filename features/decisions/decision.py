@@ -26,6 +26,7 @@ CANDIDATE = pa.struct(
         pa.field("customer_value", pa.float64()),
         pa.field("company_value", pa.float64()),
         pa.field("value", pa.float64()),  # of both sides, less attention
+        pa.field("muted", pa.bool_()),  # the customer wants no more of it
         pa.field("position", pa.int32()),  # from 0; NOT_OFFERED
         pa.field("propensity", pa.float64()),  # 0 for what is not offered, or never drawn by lot
     ]
@@ -42,6 +43,7 @@ SCHEMA = pa.schema(
         *(pa.field(name, pa.string()) for name in ("model_version", "policy_version")),
         pa.field("k", pa.int32()),
         pa.field("attention", pa.float64()),
+        pa.field("customer_floor", pa.float64()),
         pa.field("filter", pa.string()),
         pa.field("asked_item_ids", TEXTS),
         pa.field("excluded_item_ids", TEXTS),
@@ -69,6 +71,7 @@ class Candidates:
     customer_K: np.ndarray
     company_K: np.ndarray
     value_K: np.ndarray
+    muted_K: np.ndarray
     position_K: np.ndarray
     propensity_K: np.ndarray
 
@@ -92,10 +95,10 @@ class LoggedDecision:
     policy_version: str
     k: int  # so many were asked for
     attention: float = 0.0  # what an offer costs of it
+    customer_floor: float = 0.0  # nothing is offered that is worth less to the customer
     filter: str = ""
-    asked_item_ids: Sequence[str] = field(
-        default_factory=list
-    )  # those alone competed; empty: all of the catalog
+    # Those alone competed; empty: all of the catalog.
+    asked_item_ids: Sequence[str] = field(default_factory=list)
     excluded_item_ids: Sequence[str] = field(default_factory=list)
     removed: Mapping[str, int] = field(default_factory=dict)  # how many items, by what removed them
     considered_count: int = 0  # candidates there were; not all of them may be logged
@@ -147,6 +150,7 @@ def _candidate_lists(every: Sequence[Candidates]) -> pa.Array:
                 ("customer_K", np.float64),
                 ("company_K", np.float64),
                 ("value_K", np.float64),
+                ("muted_K", bool),
                 ("position_K", np.int32),
                 ("propensity_K", np.float64),
             )
@@ -185,6 +189,7 @@ def _candidates_of(row: dict[str, Any]) -> Candidates:
         customer_K=column("customer_value"),
         company_K=column("company_value"),
         value_K=column("value"),
+        muted_K=column("muted", bool),
         position_K=column("position", np.int32),
         propensity_K=column("propensity"),
     )

@@ -101,9 +101,6 @@ def prune(root: Path, kept: Kept) -> int:
 
 
 def scan_of(found: Sequence[Path], columns: Sequence[str] = tuple(SCHEMA.names)) -> str:
-    """DuckDB's SQL for columns of all rows of some parts; of none of them, no rows."""
-    if not found:
-        nothing = ", ".join(f"NULL AS {name}" for name in columns)
-        return f"(SELECT {nothing} WHERE false)"
+    """DuckDB's SQL for columns of all rows of some parts."""
     names = ", ".join("'" + str(each).replace("'", "''") + "'" for each in found)
     return f"(SELECT {', '.join(columns)} FROM read_parquet([{names}], hive_partitioning = false))"

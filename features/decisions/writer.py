@@ -38,7 +38,8 @@ class DecisionWriter(Generic[T]):
         self._open_stream, self._logged, self._note = open_stream, logged, note
         self._stream: Stream | None = None
         self._failing = False
-        self._waiting: queue.Queue[T | None] = queue.Queue(max_waiting)
+        self._waiting: queue.Queue[T | threading.Event | None] = queue.Queue(max_waiting)
+        self._heard: list[threading.Event] = []  # to be set once what came before is written
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
         self._thread.start()
@@ -52,7 +53,9 @@ class DecisionWriter(Generic[T]):
 
     def flush(self) -> None:
         """Returns when what was offered so far has been written, or dropped. Blocks."""
-        self._waiting.join()
+        come = threading.Event()
+        self._waiting.put(come)
+        come.wait()
 
     def close(self) -> None:
         """Writes what waits, and ends the thread. Blocks."""
@@ -63,23 +66,29 @@ class DecisionWriter(Generic[T]):
         while not self._closing:
             offered = self._next()
             written = self._write(offered)
-            self._note("written", written)
+            if written:
+                self._note("written", written)
             if written < len(offered):
                 self._note("dropped", len(offered) - written)
-            for _ in range(len(offered) + self._closing):
-                self._waiting.task_done()
+            for each in self._heard:
+                each.set()
+            self._heard.clear()
         if self._stream is not None:
             self._stream.close()
 
     def _next(self) -> list[T]:
-        """Whatever waits; at least one, but for the end."""
+        """Whatever waits; at least one, but for who waits for the writing, and the end."""
         offered: list[T] = []
-        while len(offered) < MAX_BATCH and (not offered or not self._waiting.empty()):
+        while len(offered) < MAX_BATCH:
             one = self._waiting.get()
             if one is None:
                 self._closing = True
+            elif isinstance(one, threading.Event):
+                self._heard.append(one)
+            else:
+                offered.append(one)
+            if self._waiting.empty() or self._closing or self._heard:
                 break
-            offered.append(one)
         return offered
 
     def _write(self, offered: Sequence[T]) -> int:

@@ -1,5 +1,6 @@
 """Listening to an embedded log: what others append is told on a thread that follows its tail."""
 
+import logging
 import threading
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from features.log.contract import Heard, Log, LogError, Wanted
 from features.log.pokes import Ear
 
 ENTRIES_A_STEP = 1000
+
+logger = logging.getLogger(__name__)
 
 
 class Listening:
@@ -32,7 +35,8 @@ class Listening:
                 return
             try:
                 self._tell()
-            except LogError:
+            except Exception as error:  # the next poke must find somebody
+                logger.error("what others have recorded cannot be read: %s", error)
                 self._heard(None)
 
     def _tell(self) -> None:

@@ -34,8 +34,7 @@ class Pokes:
         """The folder need not be there."""
         self._path = path
         self._folder: _Folder | None = None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._socket: socket.socket | None = None
         self._seen_ns = (0, 0)  # when the folder was changed, and when it was looked at
         self._names: list[str] = []
 
@@ -49,13 +48,16 @@ class Pokes:
             self._folder = self._folder or _Folder(self._path)
             self._seen_ns = changed_ns, time.time_ns()
             self._names = [each.name for each in self._path.iterdir()]
-        for name in self._names:
-            assert self._folder is not None
-            self._poke(self._folder.path / name)
+        if self._names and self._folder is not None:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+            for name in self._names:
+                self._poke(self._socket, self._folder.path / name)
 
-    def _poke(self, address: Path) -> None:
+    def _poke(self, own: socket.socket, address: Path) -> None:
         try:
-            self._socket.sendto(POKE, str(address))
+            own.sendto(POKE, str(address))
         except ConnectionRefusedError:  # whoever it was has died
             address.unlink(missing_ok=True)
         except OSError:  # it has pokes enough, or is gone by now
@@ -63,9 +65,9 @@ class Pokes:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        self._socket.close()
-        if self._folder is not None:
-            self._folder.close()
+        for each in (self._socket, self._folder):
+            if each is not None:
+                each.close()
 
 
 class Ear:

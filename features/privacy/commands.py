@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from features.decisions.contract import open_stream
+from features.decisions.privacy import retain_decisions
 from features.log.contract import open_log
 from features.privacy.consent import consent_of
 from features.privacy.customer_history import read_customer
@@ -41,7 +43,7 @@ TOMBSTONES_STAY = timedelta(minutes=2)  # on-line, where they name whom they are
 )
 @options(FeatureSettings)
 def retain_command(now: datetime | None, **settings: Any) -> None:
-    """Removes what is older than the vocabulary's retention_days: from log, history and on-line."""
+    """Removes what is older than retention_days, or --decision-days: logs, history and on-line."""
     from features.live import LiveFeatures  # feast takes seconds to import
 
     chosen = FeatureSettings(**settings)
@@ -50,8 +52,10 @@ def retain_command(now: datetime | None, **settings: Any) -> None:
         today = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
         retention = Retention(today, live.vocabulary)
         with counting("retaining") as progress, open_log(chosen) as log:
-            home = Home(chosen.home)
+            home, since = Home(chosen.home), today - timedelta(days=chosen.decision_days)
             removed.update(retain_offline(home, log, retention, progress=progress))
+            with open_stream(chosen) as decisions:
+                removed["decisions"] = retain_decisions(home, decisions, since)
             removed[ONLINE] = live.online.drop_older(retention.aging, progress=progress)
     click.echo(f"Removed what was past its time at {retention.now:%Y-%m-%d %H:%M} UTC")
     _print_places(removed)
@@ -76,9 +80,14 @@ def erase_command(customer: str | None, pending: bool, as_json: bool, **settings
             keys = read_customer(log, home.history, customer).keys
             _erase_online(live, keys, receipt)
         erasures = Erasures(log.erasures())
-        with counting("erasing") as progress:
+        with counting("erasing") as progress, open_stream(chosen) as decisions:
             swept = erasures.of(keys) if customer else erasures
-            sweep(home, log, swept, receipt, customer_keys=keys, progress=progress)
+            sweep(
+                *(home, log, swept, receipt),
+                decisions=decisions,
+                customer_keys=keys,
+                progress=progress,
+            )
         # By then every process has heard of the tombstones in the log.
         if left := live.online.drop_tombstones(tick(now - TOMBSTONES_STAY)):
             receipt.remaining.append(

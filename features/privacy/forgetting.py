@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.decisions.contract import Stream
+from features.decisions.privacy import forget_decisions
 from features.history.pruning import Pruned, prune_files, prune_history
 from features.interaction import ANONYMOUS, Interaction
 from features.log.contract import Log, open_log
@@ -78,6 +80,12 @@ class _Found:
 
         return kept_rows
 
+    def note_keys(self, customer_keys: Iterable[str]) -> None:
+        """They were come upon elsewhere."""
+        for key in customer_keys:
+            self.keys.add(key)
+            self.ids.add(key.removeprefix(ANONYMOUS))
+
     def _note(self, ids: Iterable[str | None], prefix: str) -> None:
         erased = self.erasures.covered(ids, prefix)
         self.ids |= erased
@@ -110,13 +118,15 @@ def sweep(
     erasures: Erasures,
     receipt: Receipt,
     *,
+    decisions: Stream | None = None,
     customer_keys: Iterable[str] = (),
     progress: Callable[[int], None] = lambda count: None,
 ) -> set[str]:
     """Takes what the tombstones cover out of the log, the history and the side files.
 
     Cut off at any moment, it is simply done again. Who it is stands in the rows: the tombstones do
-    not tell. `customer_keys` are those that are known, rows or not; gives all that it came upon.
+    not tell. `decisions` is the decision log; `customer_keys` are those that are known, rows or
+    not. Gives all keys that it came upon.
     """
     found = _Found(erasures, keys=set(customer_keys))
     found.ids |= {each.removeprefix(ANONYMOUS) for each in found.keys}
@@ -127,16 +137,19 @@ def sweep(
     _count(receipt, "truth of the simulation", truth)
     windows = prune_files(home.windows, "customer_key", found.without_customers("customer_key"))
     _count(receipt, "packed histories of the past", windows)
-    receipt.removed["samples of decisions"] += _forget_decisions(home, found)
+    count, customers = forget_decisions(home, decisions, erasures)
+    found.note_keys(customers)
+    receipt.removed["decisions"] += count
+    receipt.removed["samples of decisions"] += _forget_samples(home, found)
     receipt.removed["reject files"] += _clean_rejects(home.rejects, found)
-    for path in (home.log, home.online, home.samples):
+    for path in (home.log, home.online, home.samples, home.decision_log):
         clear = {each for each in found.ids if len(each) >= SHORTEST_CLEAR_ID}
         if not scrub(path, clear):
             receipt.remaining.append(f"traces in {path.name}: python -m {SWEEP_COMMAND} again")
     return found.keys
 
 
-def _forget_decisions(home: Home, found: _Found) -> int:
+def _forget_samples(home: Home, found: _Found) -> int:
     """Also about customers of whom nothing else was held."""
     found.keys |= found.erasures.covered(customers_in(home))
     ticks = {key: found.erasures.tick_of(key) for key in sorted(found.keys)}

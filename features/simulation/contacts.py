@@ -1,5 +1,6 @@
 """What the company says unasked, messages and slates of items, and how it is received."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,18 @@ AIMED = 0.6  # share of offers that meet the customer's own taste
 SLATE = 3  # items shown at once
 SHOWS_SLATE = 0.4  # of the visits on web and app
 MESSAGE_TIRES, SLATE_TIRES = 0.15, 0.03  # fatigue that one contact adds at most
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """To whom the company turns unasked on a day, each customer once, and with which item."""
+
+    visits: Visits  # without sessions
+    items: np.ndarray
+
+
+Choose = Callable[[World, int, int], Contacts]
+"""Of a world, a day's number and its midnight: whom to contact, among those who may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +65,33 @@ def opt_out_chance(fatigue: np.ndarray) -> np.ndarray:
     return 0.0005 + 0.06 * fatigue**3
 
 
-def send_messages(world: World, day: int, midnight: int) -> Visits:
-    """Sends the day's messages; gives the visits they bring, after the view of what was offered."""
+def contactable(world: World, day: int) -> np.ndarray:
+    """Who has joined and not opted out (N)."""
     customers = world.customers
-    reachable = ~customers.opted_out_N & (customers.joined_N <= day)
-    who = np.flatnonzero(reachable & world.chance(MESSAGES_A_DAY[customers.arm_N]))
+    may_be: np.ndarray = ~customers.opted_out_N & (customers.joined_N <= day)
+    return may_be
+
+
+def by_lot(world: World, day: int, midnight: int) -> Contacts:
+    """As each customer's contact arm has it: with an item of their own taste, or any."""
+    often = world.chance(MESSAGES_A_DAY[world.customers.arm_N])
+    visits = moments(world, np.flatnonzero(contactable(world, day) & often), midnight)
+    return Contacts(visits, _draw_items(world, visits.who))
+
+
+def moments(world: World, who: np.ndarray, midnight: int) -> Visits:
+    """When in the morning, and in which channel, customers would be contacted."""
     time = midnight + ((8 + 3 * world.random.random(len(who))) * HOUR).astype(np.int64)
     channel = world.random.choice(
         [Channel.EMAIL, Channel.PUSH, Channel.SMS], len(who), p=[0.6, 0.25, 0.15]
     )
-    offers = _offer(world, Visits(who, time, channel, np.full(len(who), -1)))
+    return Visits(who, time, channel, np.full(len(who), -1))
+
+
+def send_messages(world: World, contacts: Contacts) -> Visits:
+    """Sends the day's messages; gives the visits they bring, after the view of what was offered."""
+    offers = _offer(world, contacts.visits, contacts.items)
+    who, customers = offers.visits.who, world.customers
     _record(world, offers, Kind.MESSAGE)
     response = _respond(world, offers)
     world.messages.append(_truth(offers, response))
@@ -73,7 +103,7 @@ def send_messages(world: World, day: int, midnight: int) -> Visits:
 def show_slates(world: World, visits: Visits) -> Visits:
     """Shows items to visitors of web and app, who may look at one; gives all visits, later on."""
     shown = (visits.channel != Channel.STORE) & world.chance(np.full(len(visits), SHOWS_SLATE))
-    offers = _offer(world, visits[shown])
+    offers = _offer(world, visits[shown], _draw_items(world, visits.who[shown]))
     for place in range(SLATE):
         neighbours = (offers.items + place) % len(world.catalog.items)
         delay = place * SECOND // 100
@@ -87,16 +117,21 @@ def show_slates(world: World, visits: Visits) -> Visits:
     return Visits(visits.who, later, visits.channel, visits.session)
 
 
-def _offer(world: World, visits: Visits) -> Offers:
-    """Chooses an item for each customer: of their own taste, or any."""
-    customers, catalog, who = world.customers, world.catalog, visits.who
-    aimed = world.chance(np.full(len(who), AIMED))
-    usual = catalog.draw(customers.taste_groups(who, world.random), world.random)
-    other = catalog.draw(world.random.integers(len(catalog.size_G), size=len(who)), world.random)
-    items = np.where(aimed, usual, other)
-    wanted = customers.wanted(who, catalog.group_M[items])
+def _offer(world: World, visits: Visits, items: np.ndarray) -> Offers:
+    """One item for each customer."""
+    customers, who = world.customers, visits.who
+    wanted = customers.wanted(who, world.catalog.group_M[items])
     decision = world.number_decisions(len(who))
     return Offers(visits, items, decision, wanted, customers.fatigue_N[who])
+
+
+def _draw_items(world: World, who: np.ndarray) -> np.ndarray:
+    """An item for each customer: of their own taste, or any."""
+    catalog = world.catalog
+    aimed = world.chance(np.full(len(who), AIMED))
+    usual = catalog.draw(world.customers.taste_groups(who, world.random), world.random)
+    other = catalog.draw(world.random.integers(len(catalog.size_G), size=len(who)), world.random)
+    return np.where(aimed, usual, other)
 
 
 def _record(

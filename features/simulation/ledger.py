@@ -102,14 +102,18 @@ class Ledger:
 
     def write(self, *, before: int) -> None:
         """Writes what happened before a midnight; all of it must have been added."""
+        write_part(self._history, self.take(before=before), part=self._part)
+
+    def take(self, *, before: int) -> pa.Table:
+        """What happened before a midnight, as interactions in their order; it waits no longer."""
         rows = self._rows[: self.waiting]
         due = rows["time"] < before
         ready, kept = rows[due], rows[~due]
         self._rows[: len(kept)] = kept
         self.waiting = len(kept)
         table = self._table(ready[np.argsort(ready["time"], kind="stable")])
-        write_part(self._history, table, part=self._part)
         self._counts += np.bincount(ready["type"], minlength=len(Kind))
+        return table
 
     def counts(self) -> dict[str, int]:
         """How many interactions of each type were written."""

@@ -12,7 +12,7 @@ from features.catalog_parts import write_items
 from features.settings import Home
 from features.simulation.aftersales import follow_up, undergo
 from features.simulation.catalog import GROUPS, make_catalog
-from features.simulation.contacts import send_messages, show_slates
+from features.simulation.contacts import Choose, by_lot, send_messages, show_slates
 from features.simulation.customers import customer_ids, make_customers
 from features.simulation.ledger import ROWS_A_PART, SOURCE, Kind, Ledger, vocabulary_names
 from features.simulation.sessions import arrivals, go_shopping
@@ -82,12 +82,12 @@ def simulate(
     began = perf_counter()
     _check(scenario, home)
     check_vocabulary(vocabulary)
-    world = _make_world(scenario, home)
+    world = make_world(scenario, home)
     write_items(home, world.catalog.items)
     start = int(scenario.start.timestamp()) * 1_000_000
     for day in range(scenario.days):
         midnight = start + day * DAY
-        _live(world, day, midnight)
+        live(world, day, midnight)
         if world.ledger.waiting >= ROWS_A_PART or day == scenario.days - 1:
             world.ledger.write(before=midnight + DAY)
         progress(1)
@@ -104,7 +104,8 @@ def check_vocabulary(vocabulary: Vocabulary) -> None:
             raise SimulationError(f"the vocabulary must declare type {name!r} of the {initiator}")
 
 
-def _make_world(scenario: Scenario, home: Home) -> World:
+def make_world(scenario: Scenario, home: Home) -> World:
+    """The shop on the eve of the first day."""
     random = np.random.Generator(np.random.PCG64(scenario.seed))
     catalog = make_catalog(scenario.items, random)
     customers = make_customers(scenario.customers, scenario.days, random)
@@ -117,10 +118,10 @@ def _make_world(scenario: Scenario, home: Home) -> World:
     return World(catalog, customers, ledger, random)
 
 
-def _live(world: World, day: int, midnight: int) -> None:
-    """One day: news of orders, messages, visits, and a night's sleep."""
+def live(world: World, day: int, midnight: int, choose: Choose = by_lot) -> None:
+    """One day: news of orders, messages to whom `choose` says, visits, and a night's sleep."""
     undergo(world, midnight)
-    called = send_messages(world, day, midnight)
+    called = send_messages(world, choose(world, day, midnight))
     weekday = (midnight // DAY + 3) % 7  # 1970 began on a Thursday
     willing = world.customers.visiting(day, weekday, world.random)
     own = arrivals(world, np.setdiff1d(willing, called.who), midnight)

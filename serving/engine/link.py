@@ -45,6 +45,7 @@ class EngineLink:
         self.greeted = asyncio.Event()  # set once an engine has answered for the first time
         self._writer: asyncio.StreamWriter | None = None  # where an engine answers
         self._answer: asyncio.Future[bytes] | None = None
+        self._turn = asyncio.Lock()  # of whoever is answered
         self._renewals = deque[asyncio.Future[None]]()
         self._task: asyncio.Task[None] | None = None
 
@@ -103,7 +104,8 @@ class EngineLink:
 
     async def score(self, asked: Sequence[Asked]) -> list[Scored]:
         """Raises EngineError, at once where there is no engine."""
-        body = await self._ask(pack_questions(asked))
+        async with self._turn:
+            body = await self._ask(pack_questions(asked))
         with self._metrics.policy_s.time():
             answer = unpack_answer(body)
             scored = tell(answer.found, asked, self._types)

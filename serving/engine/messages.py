@@ -25,7 +25,9 @@ MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the larges
 LOST = -1  # as a count of items: the model could not run for this question
 _HEAD = Struct("<IB")  # bytes of the body, kind
 _BATCH = Struct("<Iq")  # questions, when the oldest of them was asked
-_QUESTION = Struct("<6I")  # most, bytes of history and of filter, candidates, excluded, muted
+_QUESTION = Struct(
+    "<6Iq"
+)  # most, bytes of history and of filter, three counts of texts, as of when
 _COUNT, _FLOAT = np.dtype("<i4"), np.dtype("<f4")
 _ANSWER = Struct("<IIIqII")  # B, N, T, when the run began, batch size, max length
 
@@ -97,7 +99,8 @@ def pack_questions(asked: Sequence[Asked]) -> bytes:
         filter = question.filter.text.encode() if question.filter else b""
         named = [*question.candidates, *question.excluded, *question.muted]
         counts = len(question.candidates), len(question.excluded), len(question.muted)
-        sizes.append(_QUESTION.pack(each.most, len(each.history), len(filter), *counts))
+        size = each.most, len(each.history), len(filter), *counts, each.at_tick
+        sizes.append(_QUESTION.pack(*size))
         filters.append(filter)
         texts += [question.channel, *named]
     head = _BATCH.pack(len(asked), min(each.asked_ns for each in asked))
@@ -117,17 +120,17 @@ def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]
         histories, start = _cut(body, start, [each[1] for each in sizes])
         filters, start = _cut(body, start, [each[2] for each in sizes])
         texts = str(body[start:], "utf-8").split("\n")
-        if not 0 < count == len(sizes) or len(texts) != sum(1 + sum(each[3:]) for each in sizes):
+        if not 0 < count == len(sizes) or len(texts) != sum(1 + sum(each[3:6]) for each in sizes):
             raise MessageError(f"{count} questions, {len(texts)} texts")
         following = iter(texts)
         questions = [
             _question(size, str(filter, "utf-8"), following)
             for size, filter in zip(sizes, filters, strict=True)
         ]
-        every = zip(questions, histories, weights.reshape(count, T), strict=True)
+        every = zip(questions, histories, weights.reshape(count, T), sizes, strict=True)
         return [
-            Asked(model, catalog, question, history, asked_ns, weight_T, question.k)
-            for question, history, weight_T in every
+            Asked(model, catalog, question, history, asked_ns, weight, question.k, at_tick=size[-1])
+            for question, history, weight, size in every
         ]
     except (error, ValueError) as broken:
         raise MessageError(f"no questions: {broken}") from broken
@@ -142,7 +145,7 @@ def _cut(body: bytes, start: int, sizes: Sequence[int]) -> tuple[list[bytes], in
 
 
 def _question(size: Sequence[int], filter: str, texts: Iterator[str]) -> Question:
-    most, history_bytes, _, candidates, excluded, muted = size
+    most, history_bytes, _, candidates, excluded, muted, _ = size
     if not most or history_bytes % RECORD_BYTES:
         raise MessageError(f"{most} items are asked, the history has {history_bytes} bytes")
     return Question(

@@ -101,6 +101,10 @@ class Catalog:
         self.put(item for item in latest.values() if item is not None)
         self.position = changes[-1].position
 
+    def __len__(self) -> int:
+        """How many items there are."""
+        return len(self._items)
+
     def holds(self, item_id: str) -> bool:
         """Whether there is such an item."""
         return item_id in self._items

@@ -10,6 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from features.policy.arbitration import Silence, arbitrate
+from features.policy.arms import Arm, treatment
+from features.policy.worth import expected
 from features.record import RECORD_BYTES, TICKS_PER_SECOND
 from features.vocabulary import SILENCE
 from serving.batching.padding import runs_of
@@ -19,11 +22,9 @@ from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
-from serving.policy.arbitration import Silence, arbitrate
-from serving.policy.arms import Arm, treatment
+from serving.policy.considered import Considered, considered
 from serving.policy.ranking import Best, Ranked, best, most_popular, rank
 from serving.policy.terms import Terms
-from serving.policy.worth import expected
 from serving.question import Question
 from serving.wire import candidate_intents, reply_intents
 
@@ -47,6 +48,7 @@ class Asked:
     weight_T: np.ndarray  # of each type in the model's ranking
     most: int  # of the model's best compete by value
     terms: Terms | None = None  # by which they do; none where another process lets them
+    at_tick: int = 0  # as of when; 0: now
     arm: Arm | None = None  # none outside of experiments
 
 
@@ -74,6 +76,7 @@ class Scored:
     popular: bool = False  # whether the model could not run, and popularity alone decided
     silence: Silence | None = None  # why nothing is offered
     detail: str = ""  # more about that
+    considered: Considered | None = None  # what the policy has decided on
 
 
 def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
@@ -144,7 +147,7 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
         scores = scorer.score(
             [each.history for each in asked],
             [scorer.channel_code(each.channel) for each in questions],
-            np.full(len(asked), now_tick()),
+            np.array([each.at_tick or now_tick() for each in asked]),
             eligible_EV=eligible.eligible_EV,
             mask_B=eligible.mask_B,
             weight_BT=np.stack([each.weight_T for each in asked]),
@@ -180,6 +183,7 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
     assert terms is not None  # or another process would be told
     policy, questions = terms.policy, [each.question for each in asked]
     worth = expected(best.joint_NT, best.price_N, terms.worths)
+    muted_N = _muted(questions, best, types)
     k_B = [each.k for each in questions]
     costs = [policy.attention.cost(each.channel, unasked=each.unasked) for each in questions]
     offers = arbitrate(
@@ -190,16 +194,17 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
         cost_B=np.array(costs),
         k_B=k_B,
         random=RANDOM,
-        muted_N=_muted(questions, best, types),
+        muted_N=muted_N,
         how=treatment([each.arm for each in asked], policy.exploration, k_B),
     )
+    every_considered = considered(best, worth, offers, types=types, costs=costs, muted_N=muted_N)
     every_ranked = rank(best, worth, offers, candidate_intents(types, best.joint_NT[offers.at_M]))
     every_intents = reply_intents((*types, SILENCE), best.intent_BU)
     run = found.version, found.max_length, found.began_ns, found.batch_size
     return [
-        Scored(ranked, intents, *run, silence=silence)
-        for ranked, intents, silence in zip(
-            every_ranked, every_intents, offers.silence_B, strict=True
+        Scored(ranked, intents, *run, silence=silence, considered=each)
+        for ranked, intents, silence, each in zip(
+            every_ranked, every_intents, offers.silence_B, every_considered, strict=True
         )
     ]
 

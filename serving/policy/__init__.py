@@ -1,1 +1,1 @@
-"""The policy: pure functions from scores to a decision, and the file that declares how."""
+"""The policy in serving: from the model's scores to what is offered, by features.policy."""

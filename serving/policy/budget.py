@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from features.attention import Spendings
+from features.policy.restraint import Budget
 from features.record import TICKS_PER_SECOND, Columns
-from serving.policy.restraint import Budget
 
 TICKS_PER_HOUR = 3600 * TICKS_PER_SECOND
 TICKS_PER_DAY = 24 * TICKS_PER_HOUR

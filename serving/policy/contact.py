@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from features.attention import Spendings, spendings
+from features.policy.restraint import Quiet
 from features.record import RECORD, Columns, moment, unpack
 from serving.policy.budget import TICKS_PER_DAY, counting, left
 from serving.policy.contact_terms import ContactTerms, TypedLimit
-from serving.policy.restraint import Quiet
 
 TICKS_PER_MINUTE = TICKS_PER_DAY // 1440
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.policy.restraint import Contact, Limit
 from features.vocabulary import Initiator, Vocabulary
 from serving.policy.budget import TICKS_PER_DAY
-from serving.policy.restraint import Contact, Limit
 
 CONTACTS = ("message", "impression")  # the types by which customers are turned to
 DISMISSAL = "dismissal"

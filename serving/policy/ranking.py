@@ -10,9 +10,9 @@ from itertools import chain, islice
 
 import numpy as np
 
+from features.policy.arbitration import Offers
+from features.policy.worth import Expected
 from serving.model.scorer import Scores
-from serving.policy.arbitration import Offers
-from serving.policy.worth import Expected
 
 ItemIds = Callable[[Sequence[int]], list[str]]
 """Which items stand at these places of the item axis."""

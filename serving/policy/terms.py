@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from features.policy.arms import Arm
+from features.policy.declaration import Policy, PolicyError, parse_policy
+from features.policy.worth import Worths, ranking_weights, worths_of
 from features.vocabulary import Vocabulary
-from serving.policy.arms import Arm
 from serving.policy.contact_terms import ContactTerms, contact_terms, unknown_types
-from serving.policy.declaration import Policy, PolicyError, parse_policy
-from serving.policy.worth import Worths, ranking_weights, worths_of
 
 
 @dataclass(frozen=True, slots=True)

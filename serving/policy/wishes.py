@@ -1,8 +1,8 @@
 """Wishes: what a customer has said to want no more of keeps from being turned to."""
 
+from features.policy.arbitration import Silence
 from features.privacy.preferences import Preferences
 from features.topic import Kind, Topic
-from serving.policy.arbitration import Silence
 from serving.question import Question
 
 CONTACT = Topic(Kind.TYPE, "message")  # by which the company turns to a customer unasked

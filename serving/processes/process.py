@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from features.log.contract import LogError
+from features.policy.declaration import PolicyError
 from features.vocabulary import VocabularyError
-from serving.policy.declaration import PolicyError
 from serving.processes.port import StartError
 from serving.settings import ServingSettings
 from serving.tracing import TracingError, tracing_of

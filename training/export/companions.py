@@ -25,12 +25,12 @@ from training.export.export import Feeds
 from training.export.ranker import Ranker
 from training.judging.baselines import Counts
 from training.judging.examples import Examples
-from training.learning.unseen import cold_own
 from training.model.model import Items
 
 GOLDEN_HISTORIES = 7
 GOLDEN_K = 10
 MOST_POPULAR = 1000
+SELDOM = 5  # interactions: what so few have left is what an unseen item is most like
 
 
 def write_companions(
@@ -46,7 +46,7 @@ def write_companions(
     pq.write_table(pa.table({"item_id": list(items.item_ids)}), directory / "items.parquet")
     popularity = json.dumps(_popularity(counts, vocabulary))
     (directory / "popularity.json").write_text(popularity + "\n")
-    content = content_of(ranker.model.items, known.feature_H, counts.popularity_V, ranker.cold_bias)
+    content = content_of(ranker.model.items, known.feature_H, counts.popularity_V)
     np.savez(directory / "content.npz", **vars(content))
     feeds = _golden_feeds(ranker, items, examples)
     golden = dict(zip(OUTPUTS, define(ranker.model, feeds), strict=True))
@@ -60,18 +60,12 @@ def seal(directory: Path, contract: Contract) -> None:
     write_manifest(directory)
 
 
-def content_of(
-    items: Items, feature_H: np.ndarray, count_V: np.ndarray, bias: float | None = None
-) -> Content:
-    """What the model makes of descriptions, and the bias of an item that it does not know.
-
-    By default that of seldom seen ones.
-    """
+def content_of(items: Items, feature_H: np.ndarray, count_V: np.ndarray) -> Content:
+    """What the model makes of descriptions; for an item's own part, what seldom seen items have."""
     own_VD = items.own.weight.detach().numpy()[FIRST_ITEM_ROW:]
     own_VD1 = np.column_stack([own_VD, items.bias_V.detach().numpy()])
-    cold_D1 = cold_own(own_VD1, count_V)
-    if bias is not None:
-        cold_D1[-1] = bias
+    seldom_V = (count_V >= 1) & (count_V <= SELDOM)
+    cold_D1 = own_VD1[seldom_V if seldom_V.any() else slice(None)].mean(0)
     table_GD = items.content.weight.detach().numpy().copy()
     table_GD[items.content.padding_idx] = 0  # torch passes it over, whatever it holds
     return Content(table_GD, cold_D1, feature_H)

@@ -54,7 +54,6 @@ class Ranker:
     model: Model
     tile: int | None = None  # items; by default as many as caches hold
     precision: str = FLOAT32  # of the item vectors
-    cold_bias: float | None = None  # of items that it does not know; None: as seldom seen ones
 
     def graph(self) -> Written:
         """From features.artefact.INPUTS to OUTPUTS."""

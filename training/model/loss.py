@@ -74,19 +74,6 @@ def item_loss(
     With liked and any for exp(logit) of the right item and of all, and named and whole for what
     the tokens give to either: log(any + whole) - log(liked + named). Only `any` may be estimated.
     """
-    wish_ND, right_N, named_N = wished(model, asked, row_BL, shelf, answers, named_BQ)
-    return sum_log_all(wish_ND, shelf.item_MD, shelf.bias_M, named_N) - right_N.sum()
-
-
-def wished(
-    model: Model,
-    asked: Asked,
-    row_BL: Tensor,
-    shelf: Shelf,
-    answers: Answers,
-    named_BQ: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What is wished for (N, D), and the log weights of the right item and of all that is named."""
     type_BQ = torch.where(named_BQ, answers.type_BQ, 0)
     wish_BQD = model.wish(asked.state_BQD) + F.embedding(type_BQ, model.type_TD)
     wish_ND, row_N = wish_BQD[named_BQ], answers.row_BQ[named_BQ]
@@ -101,7 +88,7 @@ def wished(
         right_XNK, whole_XNK = naming.shares(near.row_NK, row_N)
         right_N = torch.logaddexp(liked_N, _log_weight(logit_XNK, right_XNK))
         named_N = _log_weight(logit_XNK, whole_XNK)
-    return wish_ND, right_N, named_N
+    return sum_log_all(wish_ND, shelf.item_MD, shelf.bias_M, named_N) - right_N.sum()
 
 
 def _log_weight(logit_XNK: Tensor, share_XNK: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def estimates(
     weight_N = importance(policy.logged_N, logged.propensity_N)
     found = {
         INVERSE: inverse_propensity(weight_N, logged.reward_N),
-        SELF_NORMALISED: self_normalised(weight_N, logged.reward_N),
+        SELF_NORMALISED: Ratio(weight_N * logged.reward_N, policy.known(weight_N)),
     }
     if policy.all_NA is None or expected_NA is None:
         return found

@@ -40,6 +40,7 @@ class Verdict:
     support: Support
     decided_by: str  # the estimator: doubly robust if it can be had, else self-normalised
     reasons: tuple[str, ...]
+    unsupported: tuple[str, ...] = ()  # those of them that say what the log cannot tell
 
     @property
     def blessed(self) -> bool:
@@ -67,8 +68,11 @@ def compare(
     *,
     expected_NA: np.ndarray | None = None,
     terms: Terms | None = None,
+    against: Policy | None = None,
 ) -> dict[str, Verdict]:
     """A verdict on each policy, by its name; ValueError names what does not fit.
+
+    Lifts are above the policy that ran, or above the one that is given as `against`.
 
     `expected_NA` are a reward model's cross-fitted expectations (reward_model.py), without which
     nothing is doubly robust. Several policies share the risk of a wrong blessing (Bonferroni).
@@ -76,7 +80,7 @@ def compare(
     terms = terms or Terms()
     confidence = 1 - (1 - terms.confidence) / max(1, len(policies))
     return {
-        name: _verdict(name, logged, policy, expected_NA, terms, confidence)
+        name: _verdict(name, logged, (policy, against), expected_NA, terms, confidence)
         for name, policy in policies.items()
     }
 
@@ -84,28 +88,28 @@ def compare(
 def _verdict(
     name: str,
     logged: Logged,
-    policy: Policy,
+    policies: tuple[Policy, Policy | None],
     expected_NA: np.ndarray | None,
     terms: Terms,
     confidence: float,
 ) -> Verdict:
+    policy, against = policies
     ran, found = mean(logged.reward_N), estimates(logged, policy, expected_NA)
     weight_N = importance(policy.logged_N, logged.propensity_N)
     values = [[(1.0, ratio)] for ratio in found.values()]
-    gains = [lift(ratio, ran) for ratio in found.values()]
+    base = estimates(logged, against, expected_NA) if against else dict.fromkeys(found, ran)
+    gains = [lift(ratio, base[name]) for name, ratio in found.items()]
+    known_N = policy.known(weight_N)
     logging, weight, *sure = estimated(
-        [[(1.0, ran)], [(1.0, mean(weight_N))], *values, *gains],
+        [[(1.0, ran)], [(1.0, mean(known_N))], *values, *gains],
         logged.customer_N,
         confidence=confidence,
     )
     lifts = dict(zip(found, sure[len(found) :], strict=True))
     decided_by = ROBUST if ROBUST in found else SELF_NORMALISED
-    reach = support(weight_N)
-    reasons = [
-        *_uninformed(logged, terms),
-        *_unsupported(reach, weight, terms),
-        *_worse(lifts[decided_by], terms),
-    ]
+    reach = support(known_N)
+    unsupported = tuple(_unsupported(reach, weight, terms))
+    reasons = [*_uninformed(logged, terms), *unsupported, *_worse(lifts[decided_by], terms)]
     return Verdict(
         policy=name,
         logging=logging,
@@ -115,6 +119,7 @@ def _verdict(
         support=reach,
         decided_by=decided_by,
         reasons=tuple(reasons),
+        unsupported=unsupported,
     )
 
 

@@ -45,16 +45,27 @@ class Policy:
 
     logged_N: np.ndarray  # pi(a|x) of the logged actions, in [0, 1]
     all_NA: np.ndarray | None = None  # pi(a|x) of all actions; rows sum to 1
+    silent_N: np.ndarray | None = None
+    """With which probability it would have done nothing where something was done. That is known to
+    bring nothing: it needs no support by the log."""
 
     def __post_init__(self) -> None:
         in_range_N = (self.logged_N >= 0) & (self.logged_N <= 1)
         must_all(in_range_N, "logged_N", self.logged_N, "in [0, 1]")
+        if self.silent_N is not None:
+            _must_be_as_long("silent_N", self.silent_N, len(self.logged_N))
+            in_range_N = (self.silent_N >= 0) & (self.silent_N <= 1)
+            must_all(in_range_N, "silent_N", self.silent_N, "in [0, 1]")
         if self.all_NA is None:
             return
         _must_be_as_long("all_NA", self.all_NA, len(self.logged_N), dimensions=2)
         must_all(self.all_NA >= 0, "all_NA", self.all_NA, "at least 0")
         sum_N = self.all_NA.sum(axis=1)
         must_all(np.abs(sum_N - 1) <= SUM_TOLERANCE, "all_NA.sum(axis=1)", sum_N, "1")
+
+    def known(self, weight_N: np.ndarray) -> np.ndarray:
+        """How much each decision (N) tells of it: by its weight, and by what silence brings."""
+        return weight_N if self.silent_N is None else weight_N + self.silent_N
 
     def must_fit(self, logged: Logged) -> None:
         """Raises ValueError if these are not probabilities of those decisions."""

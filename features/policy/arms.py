@@ -17,8 +17,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from serving.policy.declaration import Exploration
-from serving.policy.experiment import Experiment
+from features.policy.declaration import Exploration
+from features.policy.experiment import Experiment
 
 LOT_BYTES, LOT_BITS = 8, 53  # as many as a float tells apart
 

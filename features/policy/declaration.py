@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from features.declared import DeclarationError, Section, parse
-from serving.policy.experiment import Experiment, Share
-from serving.policy.restraint import ANY_CHANNEL, Contact
+from features.policy.experiment import Experiment, Share
+from features.policy.restraint import ANY_CHANNEL, Contact
 
 DEFAULT_PATH = Path(__file__).with_name("default.yaml")
 

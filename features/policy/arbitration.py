@@ -21,9 +21,9 @@ from enum import Enum
 
 import numpy as np
 
-from serving.policy.arms import Treatment, treatment
-from serving.policy.declaration import Policy
-from serving.policy.worth import Expected
+from features.policy.arms import Treatment, treatment
+from features.policy.declaration import Policy
+from features.policy.worth import Expected, value_of
 
 
 class Silence(Enum):
@@ -67,7 +67,7 @@ def arbitrate(
     """
     how = how or treatment([None] * len(count_B), policy.exploration, k_B)
     customer_N = np.repeat(np.arange(len(count_B)), count_B)
-    value_N = _value(expected, policy) - cost_B[customer_N]
+    value_N = value_of(expected, policy) - cost_B[customer_N]
     merit_N = np.where(how.greedy_B[customer_N], score_N, value_N)
     open_N = (merit_N > 0) & (expected.customer_N >= policy.customer_floor)
     muted_B = np.zeros(len(count_B), np.int64)
@@ -121,14 +121,6 @@ def _propensity(
     share_M = how.share_B[customer_M]
     drawn_M = share_M / open_B[customer_M] + (1 - share_M) * by_value_M
     return np.where(place_M < how.places_B[customer_M], drawn_M, 0.0)
-
-
-def _value(expected: Expected, policy: Policy) -> np.ndarray:
-    weights = policy.weights
-    value_N: np.ndarray = (
-        weights.customer * expected.customer_N + weights.company * expected.company_N
-    )
-    return value_N
 
 
 def _places(count_B: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.policy.declaration import Policy, PolicyError, TypeWorth
 from features.vocabulary import Vocabulary
-from serving.policy.declaration import Policy, PolicyError, TypeWorth
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,12 @@ def expected(joint_NT: np.ndarray, price_N: np.ndarray, worths: Worths) -> Expec
     if worths.margin_T.any():
         company_N = company_N + joint_NT @ worths.margin_T * price_N
     return Expected(joint_NT @ worths.customer_T, company_N)
+
+
+def value_of(expected: Expected, policy: Policy) -> np.ndarray:
+    """Of both sides (N), weighted; what attention costs is not off yet."""
+    weights = policy.weights
+    value_N: np.ndarray = (
+        weights.customer * expected.customer_N + weights.company * expected.company_N
+    )
+    return value_N

@@ -1,0 +1,215 @@
+"""An explanation: why a decision is what it is, in fields, and in words that a person understands.
+
+K candidates of the decision
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from features.decisions.decision import NOT_OFFERED, LoggedDecision
+from features.held import Held
+from features.policy.arms import Arm
+from features.vocabulary import Initiator
+from serving.items.removals import (
+    EXCLUDED,
+    FILTER,
+    MUTED,
+    NOT_ASKED_FOR,
+    RANKED_LOWER,
+    UNAVAILABLE,
+)
+from serving.recording import FLOOR, LOW_VALUE, OUTRANKED
+
+OFFERED, UNKNOWN_ITEM = "offered", "unknown-item"
+WITHHELD = "withheld"  # it might have been offered, but nothing was
+LEAST_SURE = 0.5  # propensity below which an item stands where it stands by lot
+
+KEPT_OUT = {
+    UNAVAILABLE: "not available",
+    NOT_ASKED_FOR: "not among those that were asked for",
+    FILTER: "kept out by the filter of the request",
+    EXCLUDED: "excluded by the request",
+    MUTED: "muted by the customer",
+    RANKED_LOWER: "less likely, so the model says, than those that were valued",
+    FLOOR: "expected to harm the customer",
+    LOW_VALUE: "not worth the attention that they would have cost",
+    OUTRANKED: "worth less than what was offered",
+}
+ITEM = {
+    UNKNOWN_ITEM: "the catalog holds no such item now",
+    UNAVAILABLE: "it is not available, as the catalog stands now",
+    NOT_ASKED_FOR: "it was not among the items that were asked for",
+    FILTER: "the filter of the request does not let it through, as the catalog stands now",
+    EXCLUDED: "the request excluded it",
+    MUTED: "the customer has muted it, or what it would most probably lead to",
+    RANKED_LOWER: "the model found others more likely: it was not among those that were valued",
+    FLOOR: "it was expected to harm the customer, and such is never offered",
+    LOW_VALUE: "it was not expected to be worth the attention that it would have cost",
+    WITHHELD: "nothing was offered at all",
+    OUTRANKED: "it might have been offered, but others were worth more",
+}
+SILENT = {
+    "low-value": "nothing was expected to be worth more than silence",
+    "fatigue": "the customer had been turned to often enough, or it was not the time",
+    "no-consent": "the customer has not agreed to be turned to",
+    "not-eligible": "there was nothing that might have been offered",
+    "holdout": "the customer is one of those who are left alone, for comparison",
+    "paused": "the customer had asked to be left alone for a time",
+    "muted": "the customer wants no more of what might have been offered, or not here",
+}
+
+ARM = {
+    Arm.NO_CONTACT: "is left alone, and answered without profile",
+    Arm.NO_PERSONALIZATION: "is answered without profile",
+    Arm.PROPENSITY_ONLY: "is offered what is most probable, whatever it is worth",
+    Arm.RANDOM_ELIGIBLE: "is offered by lot what may be offered",
+}
+
+Influences: TypeAlias = Sequence[tuple[Held, float]]
+"""Interactions, and by how much each raised the score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """All that is told of a decision."""
+
+    decision: LoggedDecision
+    names: Mapping[str, str]  # of items, in the catalog now
+    endings: Sequence[str]  # K: what became of each candidate
+    item_id: str  # that was asked about; empty where none was
+    item_ending: str
+    influenced: str  # the item whose score was moved; empty where nothing can be told
+    influences: Influences
+    exact: bool  # whether the history that moved it is surely the one that counted
+    why_none: str  # why no influences can be told; empty where they can
+
+    @property
+    def item_sentence(self) -> str:
+        """About the item that was asked about."""
+        if not self.item_id:
+            return ""
+        if self.item_ending == OFFERED:
+            return f"{self.name(self.item_id)} was offered."
+        reason = ITEM.get(self.item_ending, self.item_ending)
+        return f"{self.name(self.item_id)} was not offered: {reason}."
+
+    def name(self, item_id: str) -> str:
+        """What people call it, if anything."""
+        return self.names.get(item_id) or item_id
+
+    def sentences(self) -> list[str]:
+        """All of it in words."""
+        told = [
+            _asked(self),
+            _compared(self.decision),
+            *_ranked(self),
+            *_kept_out(self),
+            self.item_sentence,
+        ]
+        return [each for each in (*told, *_influences(self)) if each]
+
+
+def endings_of(decision: LoggedDecision) -> list[str]:
+    """What became of each candidate (K)."""
+    candidates = decision.candidates
+    return [
+        OFFERED
+        if position != NOT_OFFERED
+        else MUTED
+        if muted
+        else FLOOR
+        if customer < decision.customer_floor
+        else LOW_VALUE
+        if value <= 0 and decision.arm != Arm.PROPENSITY_ONLY
+        else WITHHELD
+        if decision.reason
+        else OUTRANKED
+        for position, muted, customer, value in zip(
+            candidates.position_K.tolist(),
+            candidates.muted_K.tolist(),
+            candidates.customer_K.tolist(),
+            candidates.value_K.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _asked(explanation: Explanation) -> str:
+    decision = explanation.decision
+    where = f"{decision.channel} ({decision.placement})" if decision.placement else decision.channel
+    turned = (
+        f"the company considered turning to the customer by {where}"
+        if decision.initiator == Initiator.COMPANY
+        else f"{where} asked what to offer"
+    )
+    when = f"{decision.decide_time:%Y-%m-%d %H:%M:%S} UTC"
+    if decision.reason:
+        why = SILENT.get(decision.reason, decision.reason)
+        detail = f" ({decision.detail})" if decision.detail else ""
+        return f"At {when} {turned}. Nothing was offered: {why}{detail}."
+    return f"At {when} {turned}. {_count(decision.considered_count)} considered."
+
+
+def _compared(decision: LoggedDecision) -> str:
+    """Where the customer is decided for in another way."""
+    does = next((does for arm, does in ARM.items() if arm == decision.arm), "")
+    return f"For comparison (experiment {decision.experiment}) the customer {does}." if does else ""
+
+
+def _ranked(explanation: Explanation) -> list[str]:
+    decision = explanation.decision
+    if decision.reason:
+        return []
+    if not decision.types:
+        return ["The model could not run: the most popular items of the channel were offered."]
+    candidates, told = decision.candidates, []
+    for at, ending in enumerate(explanation.endings):
+        if ending != OFFERED:
+            break
+        score = float(candidates.probability_KT[at].sum())
+        lot = " It stood there by lot." if _by_lot(decision, at) else ""
+        told.append(
+            f"{at + 1}. {explanation.name(candidates.item_ids[at])}: {score:.1%} likely to be what "
+            f"the customer turned to next; worth {candidates.value_K[at]:.3g}, to the customer "
+            f"{candidates.customer_K[at]:.3g}, to the company {candidates.company_K[at]:.3g}.{lot}"
+        )
+    return told
+
+
+def _by_lot(decision: LoggedDecision, at: int) -> bool:
+    return bool(0 < decision.candidates.propensity_K[at] < LEAST_SURE)
+
+
+def _kept_out(explanation: Explanation) -> list[str]:
+    removed, decision = explanation.decision.removed, explanation.decision
+    told = [f"{count:,} {KEPT_OUT.get(why, why)}" for why, count in removed.items()]
+    if not told:
+        return []
+    rule = f" The filter was: {decision.filter}" if decision.filter else ""
+    return [f"Items that were not offered: {'; '.join(told)}.{rule}"]
+
+
+def _influences(explanation: Explanation) -> list[str]:
+    if explanation.why_none:
+        return [f"Which past interactions moved the score cannot be told: {explanation.why_none}."]
+    about = "" if explanation.exact else " (of the history as it is held now)"
+    return [
+        f"{_told(held)} {'raised' if change > 0 else 'lowered'} the score of "
+        f"{explanation.name(explanation.influenced)} by {abs(change):.2%}{about}."
+        for held, change in explanation.influences
+    ]
+
+
+def _told(held: Held) -> str:
+    about = f" of {held.item.name or held.item.item_id}" if held.item else ""
+    what = f"The {held.type or 'interaction'}{about}"
+    return f"{what} ({held.channel}, {held.event_time:%Y-%m-%d %H:%M} UTC)"
+
+
+def _items(count: int) -> str:
+    return f"{count:,} item" if count == 1 else f"{count:,} items"
+
+
+def _count(count: int) -> str:
+    return f"{_items(count)} {'was' if count == 1 else 'were'}"
