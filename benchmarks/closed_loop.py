@@ -113,17 +113,28 @@ def _both(whole: Mapping[str, Account]) -> Iterator[Figure]:
     yield Figure(f"{name}: value to both", lift(ours, greedy), "%", goal=LIFT, better="higher")
     yield Figure(f"{name}: contacts", share, "%", goal=SHARE)
     yield from _apart(f"{name}: value to both, a customer", ours, greedy)
-    silence = f"{TWO_SIDED} beside {NOBODY}"
-    yield from _apart(f"{silence}: value to both, a customer", ours, whole[NOBODY])
     for attention in OTHERS:
-        name = f"value to both, were a contact to cost {attention:g}"
-        yield Figure(f"{TWO_SIDED} beside {GREEDY}: {name}", lift(ours, greedy, attention), "%")
+        what = f"value to both, were a contact to cost {attention:g}"
+        yield Figure(f"{name}: {what}", lift(ours, greedy, attention), "%")
+    yield Figure(f"{name}: cost of a contact from which the goal is met", least_cost(ours, greedy))
+    silent = whole[NOBODY]
+    yield Figure(f"{NOBODY} beside {GREEDY}: value to both", lift(silent, greedy), "%")
+    name = f"{TWO_SIDED} beside {NOBODY}"
+    yield Figure(f"{name}: value to both", lift(ours, silent), "%")
+    yield from _apart(f"{name}: value to both, a customer", ours, silent)
 
 
 def lift(account: Account, other: Account, attention: float = ATTENTION) -> float:
     """By how much the value to both is above another's, in per cent."""
     value, less = (float(each.to_both(attention).sum()) for each in (account, other))
     return 100 * (value - less) / abs(less)
+
+
+def least_cost(account: Account, other: Account) -> float:
+    """What a contact must cost for the lift over another, with more contacts, to be the goal."""
+    wanted = 1 + LIFT / 100
+    lacking = wanted * other.to_both(0).sum() - account.to_both(0).sum()
+    return float(lacking / (wanted * other.contacts_N.sum() - account.contacts_N.sum()))
 
 
 def _apart(name: str, account: Account, other: Account) -> Iterator[Figure]:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.closed_loop import GREEDY, NOBODY, TWO_SIDED, accounts_of, lift
+from benchmarks.closed_loop import GREEDY, NOBODY, TWO_SIDED, accounts_of, least_cost, lift
 from benchmarks.contacting import Adviser
 from benchmarks.parallel_worlds import Account, Course, account, lived, summed
 from benchmarks.policy_cost import Runs, runs
@@ -55,12 +55,19 @@ def test_an_account_holds_the_value_of_all_that_happened() -> None:
     assert summed([found, found]).to_both(0.25).tolist() == pytest.approx([3.7, -6.3, 0])
 
 
-def test_lift_is_relative_to_the_size_of_the_other() -> None:
-    def of(value: float, contacts: float) -> Account:
-        return Account(*(np.array([each]) for each in (value, 0.0, contacts, 0.0)))
+def of(value: float, contacts: float) -> Account:
+    return Account(*(np.array([each]) for each in (value, 0.0, contacts, 0.0)))
 
+
+def test_lift_is_relative_to_the_size_of_the_other() -> None:
     assert lift(of(3, 0), of(2, 0)) == pytest.approx(50)
     assert lift(of(1, 0), of(1, 20), attention=0.1) == pytest.approx(200)  # 1 beside 1 - 2
+
+
+def test_contacts_must_cost_so_much_for_restraint_to_pay() -> None:
+    ours, greedy = of(90, 100), of(100, 500)
+    assert least_cost(ours, greedy) == pytest.approx(0.06)  # 90 - 6 = 1.2 (100 - 30)
+    assert lift(ours, greedy, attention=0.06) == pytest.approx(20)
 
 
 def test_a_course_remembers_what_was_simulated(course: Course, tmp_path: Path) -> None:
