@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from interplay.v1.decision_service_pb2 import ExplainDecisionRequest
 from interplay.v1.interaction_pb2 import INITIATOR_COMPANY
 from interplay.v1.personalization_service_pb2 import DecideInteractionResponse, NoAction
 
+from features.decisions.contract import open_stream
+from features.decisions.finding import find_decision
+from features.settings import FeatureSettings, Home
 from tests.policies import EVEN
 from tests.running import Running, decide, offered, record, viewed
 
@@ -93,6 +97,21 @@ def test_at_random_propensities_are_exact(own: Running, customer: str) -> None:
     reply = decide(own, customer, k=4)
     assert reply.arm == "random-eligible"
     assert [each.propensity for each in reply.candidates] == pytest.approx([1 / 6] * 4)
+
+
+def test_the_arm_is_logged_and_explained(own: Running, customer: str) -> None:
+    put_all_into(own, "no_contact")
+    record(own, opted_in(customer))
+    reply = contacted(own, customer)
+    explained = own.decisions.ExplainDecision(ExplainDecisionRequest(decision_id=reply.decision_id))
+    assert "For comparison (experiment spring) the customer is left alone" in "\n".join(
+        explained.sentences
+    )
+    settings = FeatureSettings(home=own.settings.home)
+    with open_stream(settings) as stream:
+        logged = find_decision(Home(settings.home), stream, reply.decision_id)
+    assert logged is not None
+    assert (logged.experiment, logged.arm, logged.reason) == ("spring", "no-contact", "holdout")
 
 
 def test_a_device_that_is_joined_is_in_the_arm_of_its_customer(own: Running, customer: str) -> None:
