@@ -109,7 +109,7 @@ def _table(whole: Mapping[str, Account]) -> Table:
 def _both(whole: Mapping[str, Account]) -> Iterator[Figure]:
     ours, greedy = whole[TWO_SIDED], whole[GREEDY]
     name = f"{TWO_SIDED} beside {GREEDY}"
-    share = 100 * ours.contacts_N.sum() / greedy.contacts_N.sum()
+    share = 100 * float(ours.contacts_N.sum() / greedy.contacts_N.sum())
     yield Figure(f"{name}: value to both", lift(ours, greedy), "%", goal=LIFT, better="higher")
     yield Figure(f"{name}: contacts", share, "%", goal=SHARE)
     yield from _apart(f"{name}: value to both, a customer", ours, greedy)
