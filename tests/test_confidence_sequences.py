@@ -39,11 +39,13 @@ def test_two_equal_arms_are_twice_as_spread_as_one_number_a_customer() -> None:
     assert found.high == pytest.approx(2 * 0.06787, rel=1e-3)
 
 
-def test_few_customers_bound_nothing() -> None:
-    few, many = moments(np.ones(FEWEST - 1)), moments(np.ones(FEWEST))
+def test_few_customers_and_those_who_are_all_alike_bound_nothing() -> None:
+    values = np.tile([0.0, 1.0], FEWEST // 2)
+    few, many, alike = moments(values[1:]), moments(values), moments(np.zeros(FEWEST))
     assert sure_mean(few).high == math.inf
     assert sure_difference(few, many).low == -math.inf
-    assert sure_difference(many, many).low == 0
+    assert sure_difference(many, alike).high == math.inf
+    assert sure_difference(many, many).high < 1
 
 
 def test_the_truth_lies_within_at_all_looks_where_usual_intervals_lose_it() -> None:

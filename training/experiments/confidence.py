@@ -46,10 +46,15 @@ class Moments:
             return math.nan
         return max(self.squares - self.sum * self.mean, 0.0) / (self.count - 1)
 
+    @property
+    def tells(self) -> bool:
+        """Whether bounds can be told: where all are alike, as of what is rare, none can."""
+        return self.count >= FEWEST and self.variance > 0
+
 
 def sure_mean(of: Moments, *, confidence: float = CONFIDENCE) -> Interval:
     """The mean, between bounds that hold at all times."""
-    if of.count < FEWEST:
+    if not of.tells:
         return Interval(-math.inf, of.mean, math.inf)
     return _around(of.mean, _radius(of.count, of.variance, 1 - confidence))
 
@@ -57,7 +62,7 @@ def sure_mean(of: Moments, *, confidence: float = CONFIDENCE) -> Interval:
 def sure_difference(one: Moments, other: Moments, *, confidence: float = CONFIDENCE) -> Interval:
     """By how much the mean of one arm is above that of another, likewise."""
     mean = one.mean - other.mean
-    if min(one.count, other.count) < FEWEST:
+    if not (one.tells and other.tells):
         return Interval(-math.inf, mean, math.inf)
     count = one.count + other.count
     variance = count * (one.variance / one.count + other.variance / other.count)

@@ -105,8 +105,8 @@ def observe(
         counts, moved, waiting = _counts(database)
         if not counts:
             raise TrainingError(
-                f"nobody has been in {name} for {window}: {waiting:,} customers will have been;"
-                " --window-days takes a shorter time"
+                f"nobody has been in {name} for {window / timedelta(days=1):g} days: {waiting:,}"
+                " customers will have been; --window-days takes a shorter time"
             )
         _value(database, home, window)
         rows = database.execute(COUNTED, {"window": window}).execute(ASKED).fetchall()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +48,7 @@ def _compare(console: Console, observed: Observed, base: str, arms: Sequence[str
 def introduction(observed: Observed) -> Iterator[str]:
     """What is looked at, and who is not."""
     count = sum(observed.customers(arm) for arm in observed.count_by_arm)
-    days = observed.window.total_seconds() / 86_400
+    days = observed.window / timedelta(days=1)
     yield (
         f"Experiment {observed.name}: {count:,} customers, each for {days:g} days from the first "
         f"decision on, as of {observed.newest_time:%Y-%m-%d %H:%M}"
