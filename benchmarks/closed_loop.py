@@ -49,7 +49,7 @@ WEEKS = 4
 ATTENTION = 0.1  # of one contact, in the vocabulary's scale
 OTHERS = (0.0, 0.05, 0.15)
 LIFT, SHARE = 20.0, 60.0  # goals, in per cent
-NOBODY, GREEDY, TWO_SIDED = "no contact", "greedy by probability", "two-sided"
+NOBODY, GREEDY, TWO_SIDED = "no contact", "greedy", "two-sided"
 
 Accounts = Mapping[str, Sequence[Account]]
 """Of each way, week by week."""
