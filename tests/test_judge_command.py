@@ -101,7 +101,7 @@ def _shown(server: Running, customer: str, decision_id: str, item_id: str) -> No
 
 
 def judged(home: Path, policy: Path, *arguments: str) -> Result:
-    words = ["--policy", str(policy), "--home", str(home), "--window-days", "2e-5", *arguments]
+    words = ["--policy", str(policy), "--home", str(home), "--window-days", "1e-6", *arguments]
     return CliRunner().invoke(judge_command, words, catch_exceptions=False)
 
 

@@ -21,7 +21,7 @@ from tests.test_training import fill
 from training.publishing import Publisher
 
 SMALL = (
-    *("--width", "16", "--max-length", "8", "--epochs", "6", "--patience", "0"),
+    *("--width", "16", "--max-length", "8", "--epochs", "30", "--patience", "0"),
     *("--positions-a-step", "64", "--examples", "100"),
 )
 PROGRESS = re.compile(r"epoch (\d+) ")
