@@ -1,7 +1,6 @@
 """Ways of contacting simulated customers: by the two-sided policy, and greedily by probability.
 
-The model is asked about the channel into which a contact brings the customer: it knows channels as
-those in which the next interaction comes, and a visit does not come by email.
+The model is asked as serving asks it: for the channel into which the policy says a contact leads.
 
 B customers that might be contacted today   K ranked   T predicted types   V items of the model
 """
@@ -27,7 +26,6 @@ from serving.policy.ranking import Best, best
 from serving.policy.terms import Terms
 
 CHANNELS = vocabulary_names(Channel)
-LANDING = {"email": "web", "sms": "web", "push": "app"}
 AT_ONCE = 128  # customers, when the model is asked
 
 
@@ -111,10 +109,10 @@ class Adviser:
         weight_T: np.ndarray,
         k: int,
     ) -> Scores:
-        some, scorer = visits[at], self.scorer
+        some, scorer, landing = visits[at], self.scorer, self.terms.contact.landing
         return scorer.score(
             [histories[each] for each in at.tolist()],
-            [scorer.channel_code(LANDING[each]) for each in _channels(some)],
+            [scorer.channel_code(landing.get(each, each)) for each in _channels(some)],
             ticks(some),
             eligible_EV=np.ones((1, scorer.contract.item_count), bool),
             mask_B=np.zeros(len(some), np.int64),

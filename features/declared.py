@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,6 +23,14 @@ class Section(BaseModel):
 Declaration = TypeVar("Declaration", bound=Section)
 
 
+class Misfit(NamedTuple):
+    """A value that only shows to be wrong beside other things: where it is, and what is right."""
+
+    place: Place
+    value: object
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Declared(Generic[Declaration]):
     """What a file says, and where."""
@@ -32,7 +40,7 @@ class Declared(Generic[Declaration]):
     root: yaml.Node | None
 
     def fault(self, place: Place, value: object, text: str) -> DeclarationError:
-        """What to raise for a value that only shows to be wrong beside other things."""
+        """What to raise for a Misfit of these."""
         where = ".".join(str(each) for each in place)
         line = _line(self.root, place)
         return DeclarationError(f"{self.path}:{line}: {where} is {value!r}: {text}")

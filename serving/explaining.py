@@ -9,6 +9,7 @@ import numpy as np
 from features.decisions.decision import LoggedDecision
 from features.held import Held, held_interactions
 from features.record import RECORD, RECORD_BYTES, merge, pack, tick, unpack
+from features.vocabulary import Initiator
 from serving.batching.batcher import BatchError
 from serving.customers import Customers
 from serving.decider import Decider
@@ -138,6 +139,7 @@ class Explainer:
             customer_key="",
             channel=decision.channel,
             k=len(candidates),
+            unasked=decision.initiator == Initiator.COMPANY,
             candidates=tuple(sorted(candidates)),
             only_looks=True,
         )

@@ -7,7 +7,8 @@ are of that type:
     P(type) = softmax of count(type), silence counting once
     P(type, item) = P(type) * P(item)
 
-It cannot run for a channel that the vocabulary does not list: a way to see what happens then.
+It cannot run for a channel that the vocabulary does not list: a way to see what happens then. In a
+`still` channel nearly all is silence.
 """
 
 import functools
@@ -59,7 +60,7 @@ counts (
     float[{V}] bias_V = {{{bias}}}, int32[{T}] code_T = {{{codes}}},
     int64[1] last = {{-1}}, int64[1] end = {{{D1}}},
     int64 row_0 = {{{first_row}}}, int64 step = {{1}},
-    float[{channels},1] listed = {{{zeros}}}
+    float[{channels},1] listed = {{{still}}}
 >
 {{
     row_BL = Gather <axis = 2> (tokens_BLF, item_field)
@@ -86,7 +87,8 @@ counts (
     code_BL1 = Unsqueeze (code_BL, axis_2)
     typed_BLT = Equal (code_BL1, code_T)
     typed = Cast <to = 1> (typed_BLT)
-    count_BT = ReduceSum <keepdims = 0> (typed, axis_1)
+    every_BT = ReduceSum <keepdims = 0> (typed, axis_1)
+    count_BT = Sub (every_BT, nothing_B1)
     count_BU = Pad (count_BT, silence_pad, one)
     intent_BU = Softmax <axis = 1> (count_BU)
     type_BT = Slice (intent_BU, axis_0, T_end, axis_1)
@@ -105,7 +107,9 @@ counts (
 """
 
 
-def graph(item_count: int, vocabulary: Vocabulary, *, bias: float) -> onnx.ModelProto:
+def graph(
+    item_count: int, vocabulary: Vocabulary, *, bias: float, still: str = ""
+) -> onnx.ModelProto:
     """The graph that the docstring describes, with the contract's names and types."""
     codes = [vocabulary.types[name].code for name in vocabulary.predicted]
     text = GRAPH.format(
@@ -116,18 +120,22 @@ def graph(item_count: int, vocabulary: Vocabulary, *, bias: float) -> onnx.Model
         bias=", ".join(str(bias * index) for index in range(item_count)),
         codes=", ".join(map(str, codes)),
         channels=OTHER_CHANNEL_CODE,
-        zeros=", ".join(["0"] * OTHER_CHANNEL_CODE),
+        still=", ".join(
+            "10" if code == vocabulary.channels.get(still) else "0"
+            for code in range(OTHER_CHANNEL_CODE)
+        ),
     )
     return onnx.parser.parse_model(text)
 
 
 def write_artefact(
-    directory: Path, *, item_ids: tuple[str, ...] = ITEM_IDS, bias: float = -0.01
+    directory: Path, *, item_ids: tuple[str, ...] = ITEM_IDS, bias: float = -0.01, still: str = ""
 ) -> Path:
     """A whole artefact; without bias, items that were named equally often are tied."""
     vocabulary = load_vocabulary()
     directory.mkdir(parents=True)
-    onnx.save(graph(len(item_ids), vocabulary, bias=bias), directory / "model.onnx")
+    written = graph(len(item_ids), vocabulary, bias=bias, still=still)
+    onnx.save(written, directory / "model.onnx")
     contract = Contract(
         schema_version=SCHEMA_VERSION,
         vocabulary_digest=vocabulary.digest,

@@ -1,10 +1,12 @@
 """From scores to offers: ranking, worth and popularity, worked by hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from features.declared import Declared
 from features.policy.arbitration import Offers
 from features.policy.declaration import Policy, PolicyError
 from features.policy.worth import Worths, expected, ranking_weights
@@ -77,15 +79,20 @@ def test_the_model_ranks_by_the_weighted_worth_of_types() -> None:
     assert ranking_weights(nothing, policy).tolist() == [1.0, 1.0]
 
 
+def declared(**sections: object) -> Declared[Policy]:
+    policy = Policy.model_validate({"version": "1"} | sections)
+    return Declared(policy, Path("spring.yaml"), None)
+
+
 def test_the_policy_comes_before_the_vocabulary() -> None:
     vocabulary = load_vocabulary()
     values = {"purchase": {"company": 0.25, "margin": 0.5}}
-    terms = terms_of(Policy.model_validate({"version": "1", "values": values}), vocabulary)
+    terms = terms_of(declared(values=values), vocabulary)
     at = vocabulary.predicted.index("purchase")
     worths = terms.worths
     assert (worths.customer_T[at], worths.company_T[at], worths.margin_T[at]) == (1.0, 0.25, 0.5)
     assert worths.company_T[vocabulary.predicted.index("return")] == -1.0
-    strange = Policy.model_validate({"version": "1", "values": {"sell": {}, "barter": {}}})
+    strange = declared(values={"sell": {}, "barter": {}})
     with pytest.raises(PolicyError, match="policy 1: values names unknown types: barter, sell"):
         terms_of(strange, vocabulary)
 

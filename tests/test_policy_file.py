@@ -56,6 +56,15 @@ def test_what_is_no_policy_is_refused(text: bytes, complaint: str) -> None:
     assert str(raised.value).startswith(complaint)
 
 
+def test_what_the_vocabulary_does_not_have_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: one\ncontact:\n  landing:\n    email: web\n    sms: netscape")
+    with pytest.raises(PolicyError) as raised:
+        PolicyFile(path, load_vocabulary()).changed()
+    complaint = f"{path}:5: contact.landing.sms is 'netscape': must be a channel of the vocabulary"
+    assert str(raised.value).startswith(f"{complaint}: web, app, ")
+
+
 def test_a_change_is_found_once(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     file = PolicyFile(path, load_vocabulary())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from features.declared import DeclarationError, Section, parse
+from features.declared import DeclarationError, Declared, Section, parse
 from features.policy.experiment import Experiment, Share
 from features.policy.restraint import ANY_CHANNEL, Contact
 
@@ -69,7 +69,12 @@ class Policy(Section):
 
 def parse_policy(text: bytes, path: Path) -> Policy:
     """What a policy file says; raises PolicyError that tells every fault with its line."""
+    return declared_policy(text, path).content
+
+
+def declared_policy(text: bytes, path: Path) -> Declared[Policy]:
+    """The same, and where it says so."""
     try:
-        return parse(text, path, Policy, what="policy").content
+        return parse(text, path, Policy, what="policy")
     except DeclarationError as error:
         raise PolicyError(str(error)) from error

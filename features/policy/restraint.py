@@ -11,6 +11,7 @@ from features.declared import Section
 ANY_CHANNEL = "other"
 Cost = Annotated[float, Field(ge=0, le=MAX_COST)]
 Days = Annotated[float, Field(gt=0, le=3650)]
+LANDING = {"email": "web", "sms": "web", "push": "app"}
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -83,3 +84,4 @@ class Contact(Section):
     quiet: Quiet | None = None
     after: dict[str, Days] = Field(default={"dismissal": 3.0, "return": 3.0})  # days without
     open_case: OpenCase = OpenCase()
+    landing: dict[str, str] = Field(default={})  # beside LANDING

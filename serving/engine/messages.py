@@ -102,7 +102,7 @@ def pack_questions(asked: Sequence[Asked]) -> bytes:
         size = each.most, len(each.history), len(filter), *counts, each.at_tick
         sizes.append(_QUESTION.pack(*size))
         filters.append(filter)
-        texts += [question.channel, *named]
+        texts += [each.channel, *named]
     head = _BATCH.pack(len(asked), min(each.asked_ns for each in asked))
     weights = [each.weight_T.astype(_FLOAT, copy=False).tobytes() for each in asked]
     histories = [each.history for each in asked]

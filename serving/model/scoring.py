@@ -51,6 +51,14 @@ class Asked:
     at_tick: int = 0  # as of when; 0: now
     arm: Arm | None = None  # none outside of experiments
 
+    @property
+    def channel(self) -> str:
+        """In which the next interaction is foreseen: of a contact, where it leads the customer."""
+        channel = self.question.channel
+        if not self.question.unasked or self.terms is None:
+            return channel
+        return self.terms.contact.landing.get(channel, channel)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -146,7 +154,7 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
     with metrics.model_s.time():
         scores = scorer.score(
             [each.history for each in asked],
-            [scorer.channel_code(each.channel) for each in questions],
+            [scorer.channel_code(each.channel) for each in asked],
             np.array([each.at_tick or now_tick() for each in asked]),
             eligible_EV=eligible.eligible_EV,
             mask_B=eligible.mask_B,

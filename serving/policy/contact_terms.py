@@ -1,11 +1,12 @@
 """What follows from the contact rules of a policy for these interaction types and channels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.policy.restraint import Contact, Limit
+from features.declared import Misfit
+from features.policy.restraint import LANDING, Contact, Limit
 from features.vocabulary import Initiator, Vocabulary
 from serving.policy.budget import TICKS_PER_DAY
 
@@ -35,6 +36,7 @@ class ContactTerms:
     dismissing: np.ndarray
     limits: tuple[TypedLimit, ...]
     channel_codes: dict[str, int]
+    landing: Mapping[str, str]  # into which channel a contact leads, where that is another one
 
 
 def contact_terms(rules: Contact, vocabulary: Vocabulary) -> ContactTerms:
@@ -51,6 +53,7 @@ def contact_terms(rules: Contact, vocabulary: Vocabulary) -> ContactTerms:
         _of([DISMISSAL], vocabulary),
         tuple(_typed(each, vocabulary) for each in rules.limits),
         vocabulary.channels,
+        {by: to for by, to in LANDING.items() if to in vocabulary.channels} | rules.landing,
     )
 
 
@@ -63,6 +66,16 @@ def unknown_types(rules: Contact, vocabulary: Vocabulary) -> list[str]:
     if "open_case" in rules.model_fields_set:
         named += [*case.opened_by, *case.closed_by]
     return sorted(set(named) - vocabulary.types.keys())
+
+
+def stray_landings(rules: Contact, vocabulary: Vocabulary) -> list[Misfit]:
+    """The channels of which the model has heard nothing, so that it cannot be asked for them."""
+    known = ", ".join(vocabulary.channels)
+    return [
+        Misfit(("contact", "landing", by), to, f"must be a channel of the vocabulary: {known}")
+        for by, to in rules.landing.items()
+        if to not in vocabulary.channels
+    ]
 
 
 def _typed(limit: Limit, vocabulary: Vocabulary) -> TypedLimit:

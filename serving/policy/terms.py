@@ -8,11 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from features.declared import Declared
 from features.policy.arms import Arm
-from features.policy.declaration import Policy, PolicyError, parse_policy
+from features.policy.declaration import Policy, PolicyError, declared_policy
 from features.policy.worth import Worths, ranking_weights, worths_of
 from features.vocabulary import Vocabulary
-from serving.policy.contact_terms import ContactTerms, contact_terms, unknown_types
+from serving.policy.contact_terms import (
+    ContactTerms,
+    contact_terms,
+    stray_landings,
+    unknown_types,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,15 @@ class Terms:
         return np.ones_like(self.weight_T) if arm is Arm.PROPENSITY_ONLY else self.weight_T
 
 
-def terms_of(policy: Policy, vocabulary: Vocabulary) -> Terms:
+def terms_of(declared: Declared[Policy], vocabulary: Vocabulary) -> Terms:
     """Raises PolicyError."""
+    policy = declared.content
     worths = worths_of(policy, vocabulary)
     if unknown := unknown_types(policy.contact, vocabulary):
         names = ", ".join(unknown)
         raise PolicyError(f"policy {policy.version}: contact names unknown types: {names}")
+    if misfits := stray_landings(policy.contact, vocabulary):
+        raise PolicyError("\n".join(str(declared.fault(*each)) for each in misfits))
     contact = contact_terms(policy.contact, vocabulary)
     return Terms(policy, worths, ranking_weights(worths, policy), contact)
 
@@ -60,4 +69,4 @@ class PolicyFile:
         self._seen = content
         if trouble:
             raise PolicyError(trouble)
-        return terms_of(parse_policy(content, self._path), self._vocabulary)
+        return terms_of(declared_policy(content, self._path), self._vocabulary)
