@@ -89,8 +89,9 @@ def measure(size: int, way: str) -> dict[str, float]:
 def _model(size: int):  # type: ignore[no-untyped-def]  # torch is imported only in that process
     import torch
 
+    from features.encoding import FIRST_ITEM_ROW
     from training.data.steps import MOST_FOLLOWERS, PRIOR, Followers
-    from training.model.model import FIRST_ITEM_ROW, Model, ModelConfig
+    from training.model.model import Model, ModelConfig
 
     rows = FIRST_ITEM_ROW + size
     followers = Followers(

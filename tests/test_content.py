@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from features.content import MAX_FEATURES, Content, content_rows, features_of
-from features.encoding import FIRST_ITEM_ROW
+from features.encoding import FIRST_ITEM_ROW, UNKNOWN_ITEM_ROW
 from features.item import Item
 from training.data.items import describe
 from training.export.companions import content_of
-from training.model.model import Items, ModelConfig
+from training.model.items import Items
 
 SHOES = [
     Item(item_id="a", name="Trail shoe", category="shoes", brand="Alpina", price=99.0),
@@ -21,8 +21,8 @@ SHOES = [
 
 def untrained(count_V: np.ndarray) -> tuple[Items, Content]:
     known = describe(SHOES)
-    config = ModelConfig(item_count=4, type_count=1, content_buckets=known.buckets, width=8)
-    items = Items(config, torch.from_numpy(known.content_VW))
+    content_VW = torch.from_numpy(known.content_VW)
+    items = Items(content_VW, buckets=known.buckets, width=8, as_new=0.0)
     with torch.no_grad():
         items.bias_V += torch.arange(4)
         items.content.weight.normal_()
@@ -46,6 +46,24 @@ def test_an_unseen_item_is_like_those_that_are_seldom_seen() -> None:
     assert vector_D1[-1] == 1.5
     never = untrained(np.zeros(4, int))[1]
     assert never.cold_D1[-1] == 1.5  # (0 + 1 + 2 + 3) / 4
+
+
+def test_items_taken_for_new_have_nothing_of_their_own() -> None:
+    known = describe([*SHOES, Item(item_id="e")])  # of the last nothing is known
+    content_VW = torch.from_numpy(known.content_VW)
+    items = Items(content_VW, buckets=known.buckets, width=8, as_new=1.0)
+    bias_R = torch.arange(-3.0, 5.0)
+    vector_RD, some_R = items.learnt(items.own.weight, bias_R)
+    unknown_D = items.own.weight[UNKNOWN_ITEM_ROW]
+    expected_VD = unknown_D + items.content(content_VW[:4])
+    torch.testing.assert_close(vector_RD[FIRST_ITEM_ROW:-1], expected_VD)
+    assert some_R.tolist() == [-3, -2, -1, 0, 0, 0, 0, 4]
+    assert torch.equal(vector_RD[-1], items()[-1])
+    # That is what is served of a new one; and once it has learnt, all are themselves.
+    cold_D1 = content_of(items, known.feature_H, np.ones(5, int)).cold_D1
+    np.testing.assert_array_equal(cold_D1, [*unknown_D.tolist(), 0])
+    vector_RD, some_R = items.eval().learnt(items.own.weight, bias_R)
+    assert torch.equal(vector_RD, items()) and torch.equal(some_R, bias_R)
 
 
 def test_what_training_did_not_know_adds_nothing() -> None:

@@ -96,3 +96,16 @@ def test_a_port_of_the_probes_that_is_taken_is_named() -> None:
         showing = show_health(ServingSettings(health_port=port), Health())
         with pytest.raises(StartError, match=rf"127.0.0.1:{port}\. Try another --health-port"):
             asyncio.run(showing)
+
+
+def test_an_end_that_comes_while_a_watcher_is_told_something_is_told_as_well() -> None:
+    health, told = Health(), []
+    health.set("", serving=True)
+
+    class Watcher:
+        async def write(self, response: HealthCheckResponse) -> None:
+            told.append(response.status)
+            health.end()
+
+    asyncio.run(health.Watch(HealthCheckRequest(service=""), Watcher()))  # type: ignore[arg-type]
+    assert told == [SERVING, NOT_SERVING]

@@ -43,6 +43,9 @@ class TrainingSettings:
     without_profile: Annotated[
         float, "share of the history learnt once more as of customers without consent"
     ] = 0.1
+    as_new: Annotated[
+        float, "share of the items that a step takes for new, known by their description alone"
+    ] = 0.1
     epochs: Annotated[int, "passes over the history, at most"] = 3
     learning_rate: Annotated[float, "the highest, after warming up"] = 0.004
     positions_a_step: Annotated[int, "interactions learnt from at once, by all workers"] = 1024

@@ -50,10 +50,12 @@ class Health(HealthServicer):
         """How a service does, and each change of it."""
         told = None
         while True:
-            changed, status = self._changed, self._statuses.get(request.service, UNKNOWN)
+            # All at one moment: while it is written, the end may come.
+            changed, ended = self._changed, self._ended
+            status = self._statuses.get(request.service, UNKNOWN)
             if status != told:
                 await context.write(HealthCheckResponse(status=status))
                 told = status
-            if self._ended:
+            if ended:
                 return
             await changed.wait()

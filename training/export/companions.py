@@ -17,7 +17,7 @@ from features.artefact import (
     write_manifest,
 )
 from features.content import Content
-from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode
+from features.encoding import FIRST_ITEM_ROW, UNKNOWN_ITEM_ROW, ItemIndex, encode
 from features.vocabulary import OTHER_CHANNEL, OTHER_CHANNEL_CODE, Vocabulary
 from training.data.items import KnownItems
 from training.export.definition import define
@@ -25,7 +25,7 @@ from training.export.export import Feeds
 from training.export.ranker import Ranker
 from training.judging.baselines import Counts
 from training.judging.examples import Examples
-from training.model.model import Items
+from training.model.items import Items
 
 GOLDEN_HISTORIES = 7
 GOLDEN_K = 10
@@ -61,14 +61,20 @@ def seal(directory: Path, contract: Contract) -> None:
 
 
 def content_of(items: Items, feature_H: np.ndarray, count_V: np.ndarray) -> Content:
-    """What the model makes of descriptions; for an item's own part, what seldom seen items have."""
-    own_VD = items.own.weight.detach().numpy()[FIRST_ITEM_ROW:]
-    own_VD1 = np.column_stack([own_VD, items.bias_V.detach().numpy()])
-    seldom_V = (count_V >= 1) & (count_V <= SELDOM)
-    cold_D1 = own_VD1[seldom_V if seldom_V.any() else slice(None)].mean(0)
+    """What the model makes of descriptions, and has in the place of a new item's own part."""
     table_GD = items.content.weight.detach().numpy().copy()
     table_GD[items.content.padding_idx] = 0  # torch passes it over, whatever it holds
-    return Content(table_GD, cold_D1, feature_H)
+    return Content(table_GD, _cold(items, count_V), feature_H)
+
+
+def _cold(items: Items, count_V: np.ndarray) -> np.ndarray:
+    """What the model has learnt of new items; else what those have that were seldom seen (D1)."""
+    own_RD = items.own.weight.detach().numpy()
+    if items.as_new:
+        return np.append(own_RD[UNKNOWN_ITEM_ROW], items.new_bias_1.detach().numpy())
+    own_VD1 = np.column_stack([own_RD[FIRST_ITEM_ROW:], items.bias_V.detach().numpy()])
+    seldom_V = (count_V >= 1) & (count_V <= SELDOM)
+    return own_VD1[seldom_V if seldom_V.any() else slice(None)].mean(0)
 
 
 def _popularity(counts: Counts, vocabulary: Vocabulary) -> dict[str, list[int]]:

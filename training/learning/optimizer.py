@@ -17,7 +17,7 @@ BETAS = (0.9, 0.98)
 MOMENTUM = 0.95
 WARM_UP = 0.05  # share of the run
 LOWEST_RATE = 0.02  # share of the highest
-FAST = ("nearness.", "distances.", "bias_V")
+FAST = ("nearness.", "naming.nearness.", "distances.", "items.bias_V", "items.new_bias_1")
 FASTER = 5.0  # biases by distance, age and item have far to go from 0; Muon's steps are of length 1
 
 
@@ -53,9 +53,7 @@ def movers_of(model: Model) -> Movers:
     for name, parameter in named:
         if _is_matrix(name, parameter):
             continue
-        fast = name.startswith(("nearness.", "naming.nearness.", "distances.")) or name.endswith(
-            "bias_V"
-        )
+        fast = name.startswith(FAST)
         decay = 0.0 if fast or parameter.ndim == 1 else WEIGHT_DECAY
         groups.setdefault((FASTER if fast else 1.0, decay), []).append(parameter)
     muon = torch.optim.Muon(

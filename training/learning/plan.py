@@ -80,6 +80,7 @@ def new_model(plan: Plan) -> Model:
         max_length=plan.settings.max_length,
         reach=plan.settings.reach,
         dropout=plan.settings.dropout,
+        as_new=plan.settings.as_new,
     )
     model = Model(config, torch.from_numpy(plan.known.content_VW), plan.followers)
     if plan.start:

@@ -12,7 +12,7 @@ Because the type is added to the wish, all types together cost hardly more than 
 is a constant of the trained model.
 
 B customers  L tokens  F token fields  Q asked positions, the last of L  C context fields
-D width      V items   R item rows, V after the special ones   W content features of an item
+D width      V items   R item rows, V after the special ones
 T predicted types      U = T + 1: types, then silence
 """
 
@@ -27,12 +27,12 @@ from features.encoding import (
     CONTEXT_CHANNEL,
     CONTEXT_GAP,
     FIELD_SIZES,
-    FIRST_ITEM_ROW,
     ITEM,
     MAX_GAP,
 )
 from training.data.steps import Followers
 from training.model.attention import Block, Nearness, ages, by_bucket, look_back
+from training.model.items import Items
 from training.model.naming import Naming
 
 INITIAL_STD = 0.05
@@ -51,6 +51,7 @@ class ModelConfig:
     max_length: int = 50
     reach: int = 50  # newest tokens that name items; 0 is none
     dropout: float = 0.1
+    as_new: float = 0.0  # share of the items that a step takes for new
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +63,6 @@ class Asked:
     age_BQL: Tensor  # see attention.ages
 
 
-class Items(nn.Module):
-    """A vector for each item: one of its own, plus what its content says."""
-
-    content_VW: Tensor
-
-    def __init__(self, config: ModelConfig, content_VW: Tensor) -> None:
-        super().__init__()
-        self.own = nn.Embedding(FIRST_ITEM_ROW + config.item_count, config.width)
-        self.content = nn.EmbeddingBag(
-            config.content_buckets, config.width, mode="sum", padding_idx=0
-        )
-        self.bias_V = nn.Parameter(torch.zeros(config.item_count))
-        self.register_buffer("content_VW", content_VW)
-
-    def forward(self) -> Tensor:
-        """The vectors of all item rows (R, D)."""
-        content_VD = self.content(self.content_VW)
-        return self.own.weight + F.pad(content_VD, (0, 0, FIRST_ITEM_ROW, 0))
-
-
 class Model(nn.Module):
     """Reads histories, and answers at the asked positions."""
 
@@ -91,7 +72,9 @@ class Model(nn.Module):
         super().__init__()
         width = config.width
         self.config = config
-        self.items = Items(config, content_VW)
+        self.items = Items(
+            content_VW, buckets=config.content_buckets, width=width, as_new=config.as_new
+        )
         self.fields = nn.ModuleList(nn.Embedding(size, width) for size in FIELD_SIZES.values())
         self.channel = nn.Embedding(FIELD_SIZES[CHANNEL], width)
         self.elapsed = nn.Embedding(MAX_GAP + 1, width)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from features.encoding import FIRST_ITEM_ROW, ITEM
 from training.data.steps import PRIOR
 from training.model.attention import NEVER
-from training.model.model import Items
+from training.model.items import Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Shelf:
 
 def whole(items: Items) -> Shelf:
     """All items."""
-    item_RD = items()
     bias_R = F.pad(items.bias_V, (FIRST_ITEM_ROW, 0), value=NEVER)
-    return Shelf(None, item_RD, bias_R)
+    return Shelf(None, *items.learnt(items.own.weight, bias_R))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,6 @@ def draw(
 def drawn(items: Items, draw: Draw, own_MD: Tensor, bias_M: Tensor) -> Shelf:
     """The items of a draw, from their own vectors and biases (0 for the special rows)."""
     index_M = draw.row_M[FIRST_ITEM_ROW:] - FIRST_ITEM_ROW
-    content_MD = F.pad(items.content(items.content_VW[index_M]), (0, 0, FIRST_ITEM_ROW, 0))
+    item_MD, bias_M = items.learnt(own_MD, bias_M, items.content_VW[index_M])
     row_U = draw.row_M[: draw.named]
-    return Shelf(row_U, own_MD + content_MD, bias_M + draw.log_weight_M)
+    return Shelf(row_U, item_MD, bias_M + draw.log_weight_M)
