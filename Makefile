@@ -29,7 +29,7 @@ lint: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 # DATA=../path/to/tmall runs on real interactions instead of simulated ones.
 demo: $(READY)
