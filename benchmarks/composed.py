@@ -86,7 +86,7 @@ def started(home: Path, *arguments: str) -> Iterator[Server]:
     Histories without consents count: whoever measures speaks for the customers.
     """
     where = ("--home", str(home), "--port", "0", "--assumed-consent", "personalization")
-    command = [sys.executable, "-m", "serving", *where, *arguments]
+    command = [sys.executable, "-m", "serving", "--insecure", *where, *arguments]
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True)
         assert process.stdout is not None

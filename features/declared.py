@@ -46,23 +46,36 @@ class Declared(Generic[Declaration]):
         return DeclarationError(f"{self.path}:{line}: {where} is {value!r}: {text}")
 
 
-def parse(text: bytes, path: Path, kind: type[Declaration], *, what: str) -> Declared[Declaration]:
-    """What a file says that is to be a `what`; raises DeclarationError that tells all faults."""
+def parse(
+    text: bytes, path: Path, kind: type[Declaration], *, what: str, secret: bool = False
+) -> Declared[Declaration]:
+    """What a file says that is to be a `what`; raises DeclarationError that tells all faults.
+
+    Of a `secret` one no value is told.
+    """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DeclarationError(f"{path} is no {what}: {error}") from error
+        told = _told_of_yaml(error) if secret else str(error)
+        raise DeclarationError(f"{path} is no {what}: {told}") from None
     try:
         return Declared(kind.model_validate({} if content is None else content), path, root)
     except ValidationError as error:
-        faults = [_told(each, path, root, what) for each in error.errors()]
+        faults = [_told(each, path, root, what, secret) for each in error.errors()]
         raise DeclarationError("\n".join(faults)) from None
 
 
-def _told(fault: Any, path: Path, root: yaml.Node | None, what: str) -> str:
+def _told_of_yaml(error: Exception) -> str:
+    """Without the text around it."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}" if mark is not None else ""
+    return f"{getattr(error, 'problem', None) or type(error).__name__}{where}"
+
+
+def _told(fault: Any, path: Path, root: yaml.Node | None, what: str, secret: bool) -> str:
     where = ".".join(str(each) for each in fault["loc"]) or f"the {what}"
-    given = "" if fault["type"] == "missing" else f" is {fault['input']!r}"
+    given = "" if secret or fault["type"] == "missing" else f" is {fault['input']!r}"
     return f"{path}:{_line(root, fault['loc'])}: {where}{given}: {fault['msg']}"
 
 

@@ -117,6 +117,7 @@ class FeatureSettings:
     home: Annotated[Path, "directory that holds log, features, history and models"] = Path(
         ".interplay"
     )
+    tenant: Annotated[str, "whose data this is, where several share the stores; kebab-case"] = ""
     vocabulary: Annotated[Path, "TOML file of interaction types and channels"] = DEFAULT_PATH
     max_records: Annotated[int, "interactions kept online for each customer"] = 100
     decision_days: Annotated[int, "days for which logged decisions are kept"] = 365

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from features.settings import options
+from serving.access.protection import check_protection
 from serving.processes.process import EXPECTED, quiet, serve_alone
 from serving.processes.supervisor import Supervisor
 from serving.settings import ServingSettings
@@ -17,6 +18,7 @@ def main(**values: Any) -> None:
     """Answers what the next interaction with a customer should be, over gRPC."""
     try:
         settings = ServingSettings(**values)
+        check_protection(settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     quiet()

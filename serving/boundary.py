@@ -7,6 +7,7 @@ the name of a class of ours.
 import asyncio
 import logging
 import math
+import traceback
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -18,9 +19,17 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from features.interaction import Violation
+from serving.access.guard import Post, pace
 from serving.batching.admission import Gate
 from serving.calls import Call, Calls
-from serving.errors import DeadlineError, InvalidError, ServingError, code_of, trailers_of
+from serving.errors import (
+    DeadlineError,
+    InvalidError,
+    ServingError,
+    code_of,
+    trailers_of,
+)
+from serving.pseudonyms import without_ids
 
 LONGEST_CALL_S = 30.0  # for callers that set no deadline: no call hangs
 
@@ -36,17 +45,20 @@ def handler_of(
 ) -> grpc.RpcMethodHandler:
     """What gRPC calls for a method that takes a request and its deadline, in the loop's time.
 
-    Requests that name a channel pass the gate: whom it refuses costs as little as can be.
+    Requests that name a channel pass the gate: whom it refuses costs as little as can be. A method
+    that takes no right is a KeyError.
     """
+    name = f"{declared.containing_service.full_name}/{declared.name}"
+    post = calls.guard.post(name, declared.input_type)
     if declared.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_conversing(declared, method, calls))
+        return grpc.stream_stream_rpc_method_handler(_conversing(declared, method, calls, post))
     if declared.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(declared, method, calls))
-    return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls, gate))
+        return grpc.unary_stream_rpc_method_handler(_streaming(declared, method, calls, post))
+    return grpc.unary_unary_rpc_method_handler(_unary(declared, method, calls, post, gate))
 
 
 def _unary(
-    declared: MethodDescriptor, method: Method, calls: Calls, gate: Gate
+    declared: MethodDescriptor, method: Method, calls: Calls, post: Post, gate: Gate
 ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
     request_type: Any = GetMessageClass(declared.input_type)
     has_channel = "channel" in declared.input_type.fields_by_name
@@ -56,8 +68,10 @@ def _unary(
             deadline = _deadline(context)
             passage: AbstractContextManager[None] = nullcontext()
             try:
-                request = _decoded(request_type, data)
-            except InvalidError as error:
+                call.caller = caller = post.admit(context)
+                call.request = request = _decoded(request_type, data)
+                post.check(caller, request, context)
+            except ServingError as error:
                 return _refused(context, call, error)
             if has_channel:
                 call.channel = request.channel
@@ -77,13 +91,16 @@ def _unary(
 
 
 def _streaming(
-    declared: MethodDescriptor, method: StreamingMethod, calls: Calls
+    declared: MethodDescriptor, method: StreamingMethod, calls: Calls, post: Post
 ) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[None]]:
     request_type = GetMessageClass(declared.input_type)
 
     async def answer(data: bytes, context: grpc.aio.ServicerContext) -> None:
         async def work() -> bytes:
-            request, deadline = _decoded(request_type, data), _deadline(context)
+            call.caller = caller = post.admit(context)
+            call.request = request = _decoded(request_type, data)
+            post.check(caller, request, context)
+            deadline = _deadline(context)
             async with asyncio.timeout_at(deadline), aclosing(method(request, deadline)) as replies:
                 async for each in replies:
                     await context.write(each.SerializeToString())
@@ -96,21 +113,26 @@ def _streaming(
 
 
 def _conversing(
-    declared: MethodDescriptor, method: ConversingMethod, calls: Calls
+    declared: MethodDescriptor, method: ConversingMethod, calls: Calls, post: Post
 ) -> Callable[[object, grpc.aio.ServicerContext], Awaitable[None]]:
-    """Only its deadline, if it has one, limits how long it lasts."""
+    """Only its deadline, if it has one, limits how long it lasts, and how long the caller may.
+
+    Whoever says more than their rate allows is listened to more slowly.
+    """
     request_type = GetMessageClass(declared.input_type)
 
     async def converse(_: object, context: grpc.aio.ServicerContext) -> None:
         async def work() -> bytes:
+            call.caller = post.admit(context)
             remaining, now = context.time_remaining(), asyncio.get_running_loop().time()
             deadline = math.inf if remaining is None else now + remaining
             async with (
                 asyncio.timeout_at(None if remaining is None else deadline),
-                aclosing(_received(request_type, context)) as requests,
+                aclosing(_received(request_type, context, call, post)) as requests,
                 aclosing(method(requests, deadline)) as replies,
             ):
                 async for each in replies:
+                    post.admit(context, counts=False)
                     await _sent(each, context)
             return b""
 
@@ -130,10 +152,15 @@ async def _sent(reply: bytes, context: grpc.aio.ServicerContext) -> None:
 
 
 async def _received(
-    request_type: type[Message], context: grpc.aio.ServicerContext
+    request_type: type[Message], context: grpc.aio.ServicerContext, call: Call, post: Post
 ) -> AsyncGenerator[Any, None]:
     while (data := await context.read()) is not grpc.aio.EOF:
-        yield _decoded(request_type, data)
+        caller = post.admit(context, counts=False)
+        if call.request is not None:  # the first one came with the call
+            await pace(caller)
+        call.request = request = _decoded(request_type, data)
+        post.check(caller, request, context)
+        yield request
 
 
 async def _guarded(
@@ -149,8 +176,8 @@ async def _guarded(
     except ServingError as error:
         return _refused(context, call, error)
     except Exception:  # the RPC boundary: nothing internal leaves
-        error_id = uuid.uuid4().hex
-        logger.exception("%s failed; error id %s", declared.full_name, error_id)
+        error_id, trace = uuid.uuid4().hex, without_ids(traceback.format_exc(), call.request)
+        logger.error("%s failed; error id %s\n%s", declared.full_name, error_id, trace)
         text = f"internal error; the server's log tells more under the id {error_id}"
         return _ended(context, call, grpc.StatusCode.INTERNAL, text)
 

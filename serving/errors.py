@@ -34,6 +34,14 @@ class InvalidError(ServingError):
         self.violations = violations
 
 
+class UnknownCallerError(ServingError):
+    """Nobody knows who calls; the text does not say what was wrong."""
+
+
+class ForbiddenError(ServingError):
+    """Who calls is known, and may not do this."""
+
+
 class NotFoundError(ServingError):
     """There is no such thing."""
 
@@ -47,8 +55,17 @@ class QueueFullError(ServingError):
 
     def __init__(self, *, wait_s: float) -> None:
         """`wait_s` is how long the calls that wait will probably take."""
-        self.retry_ms = max(1, ceil(wait_s * 1000 / RETRY_STEP_MS)) * RETRY_STEP_MS
+        self.retry_ms = _retry_ms(wait_s)
         super().__init__(f"too many calls wait: try again in {self.retry_ms} ms")
+
+
+class RateError(ServingError):
+    """A caller, or those of a channel, call more often than they may."""
+
+    def __init__(self, text: str, *, wait_s: float) -> None:
+        """`wait_s` is how long there will be no room."""
+        self.retry_ms = _retry_ms(wait_s)
+        super().__init__(f"{text}: try again in {self.retry_ms} ms")
 
 
 class TooManyError(ServingError):
@@ -65,14 +82,21 @@ class UnavailableError(ServingError):
 
 STATUS: dict[type[ServingError], tuple[grpc.StatusCode, str]] = {
     InvalidError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+    UnknownCallerError: (grpc.StatusCode.UNAUTHENTICATED, "UNKNOWN_CALLER"),
+    ForbiddenError: (grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),
     NotFoundError: (grpc.StatusCode.NOT_FOUND, "NOT_FOUND"),
     NoModelError: (grpc.StatusCode.FAILED_PRECONDITION, "NO_MODEL"),
     QueueFullError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    RateError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_OFTEN"),
     TooManyError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY"),
     DeadlineError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     UnavailableError: (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
 }
 """The status code of each refusal, and the reason in its google.rpc.ErrorInfo."""
+
+
+def _retry_ms(wait_s: float) -> int:
+    return max(1, ceil(wait_s * 1000 / RETRY_STEP_MS)) * RETRY_STEP_MS
 
 
 def code_of(error: ServingError) -> grpc.StatusCode:
@@ -94,7 +118,7 @@ def trailers_of(error: ServingError) -> Trailers:
         more = _bad_request(error.violations)
         return ((DETAILS, _details(code, reason, str(error), broken, more)),)
     trailers: Trailers = ((DETAILS, _plain_details(code, reason, str(error))),)
-    if isinstance(error, QueueFullError):
+    if isinstance(error, QueueFullError | RateError):
         trailers += ((PUSHBACK, str(error.retry_ms)),)
     return trailers
 

@@ -42,6 +42,15 @@ class Metrics:
         stage_s = histogram("interplay_stage_seconds", text, ["stage"], buckets=STAGE_S)
         self.queue_s, self.features_s = stage_s.labels("queue"), stage_s.labels("features")
         self.model_s, self.policy_s = stage_s.labels("model"), stage_s.labels("policy")
+        text = "Calls refused because of who called, for what, or how often"
+        self._refused = counter("interplay_refused_calls_total", text, ["reason"])
+        text = "When the server's certificate expires, in Unix time; 0 without TLS"
+        self.certificate_expiry_s = Gauge(
+            "interplay_certificate_expiry_seconds",
+            text,
+            registry=counted,
+            multiprocess_mode="livemin",
+        ).set
         text = "Calls left waiting when the latest batch was taken"
         self._depth = gauge("interplay_queue_depth", text, ["queue"])
 
@@ -78,6 +87,10 @@ class Metrics:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """A call was refused, see serving.access."""
+        self._refused.labels(reason).inc()
 
     def depth_of(self, queue: str) -> Callable[[float], None]:
         """What is to be told how many wait in a queue."""

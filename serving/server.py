@@ -8,12 +8,13 @@ from pathlib import Path
 
 import prometheus_client  # noqa: F401  # before feast, which would change its mode
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
 
 from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
 from features.policy.declaration import PolicyError
 from features.settings import Home
+from serving.access.entrance import Entrance
+from serving.access.reflection import add_reflection
 from serving.calls import Calls
 from serving.customers import Customers
 from serving.decider import Decider
@@ -70,8 +71,9 @@ class Server:
 
     async def startup(self) -> None:
         """Opens the features, loads the champion, then listens; returns when calls are answered."""
+        self._entrance = Entrance(self._settings, self.metrics)  # or says at once what is missing
         if self._engine is None:
-            provider_of(self._settings.device)  # or says at once what it lacks
+            provider_of(self._settings.device)  # likewise
         host, port = self._settings.host, self._settings.port
         self._close_metrics = self._show_metrics()
         self._holder = None if self._shared else hold(host, port)
@@ -124,15 +126,16 @@ class Server:
         if self._holder is not None:
             port = self._holder.getsockname()[1]
             self._holder.close()
-        self._grpc, self.port = listen(self._settings, port, shared=self._shared)
-        calls = Calls(self.metrics, self._tracing)
+        entrance, shared = self._entrance, self._shared
+        self._grpc, self.port = listen(self._settings, port, entrance.credentials(), shared=shared)
+        calls = Calls(self.metrics, self._tracing, entrance.guard)
         self._service = Service(
             self.memory, self.customers, self.decider, self._registry, calls, self._settings
         )
         self._grpc.add_generic_rpc_handlers(self._service.handlers())
         add_HealthServicer_to_server(self._health, self._grpc)
         names = [each.full_name for each in SERVICES]
-        reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], self._grpc)
+        add_reflection([*names, HEALTH], entrance.guard, self._grpc)
         for name in (OVERALL, *names):
             ready = name != PERSONALIZATION or self.decider.model is not None
             self._health.set(name, serving=ready)
@@ -169,6 +172,7 @@ class Server:
 
     async def refresh(self) -> None:
         """Takes a changed policy into use, and a new champion, or what an engine runs."""
+        await asyncio.to_thread(self._entrance.refresh)
         await self._follow_policy()
         serving, link = self.decider.model, self._link
         if link is not None and serving is not None and link.provider != serving.scorer.provider:

@@ -36,8 +36,16 @@ DEVICES = ("auto", "cpu", "cuda")
 class ServingSettings(FeatureSettings):
     """What `python -m serving` can be told."""
 
-    host: Annotated[str, "address to listen on; plaintext, so keep it private"] = "127.0.0.1"
+    host: Annotated[str, "address to listen on"] = "127.0.0.1"
     port: Annotated[int, "port to listen on; 0 picks a free one"] = 50051
+    access: Annotated[str, "YAML file: who may call; a change holds within --refresh-s"] = ""
+    tls_certificate: Annotated[str, "PEM file of the server's certificate, and its chain"] = ""
+    tls_key: Annotated[str, "PEM file of its key; a new pair is taken up while running"] = ""
+    client_ca: Annotated[str, "PEM file: whoever connects needs a certificate that it signed"] = ""
+    insecure: Annotated[bool, "answers anybody, in plaintext, on loopback only"] = False
+    trust_network: Annotated[
+        bool, "no TLS of our own: a mesh or gateway encrypts; --access still says who may call"
+    ] = False
     max_batch: Annotated[int, "calls answered together at most"] = 32
     max_queue: Annotated[int, "calls that may wait; one more is refused at once"] = 512
     read_ms: Annotated[float, "how long a read may take; then the answer goes without"] = 50.0

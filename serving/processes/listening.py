@@ -17,12 +17,21 @@ OFTEN_PING_S = 10  # of clients: more often is taken for abuse
 
 
 def listen(
-    settings: ServingSettings, port: int, *, shared: bool = False
+    settings: ServingSettings,
+    port: int,
+    credentials: grpc.ServerCredentials | None = None,
+    *,
+    shared: bool = False,
 ) -> tuple[grpc.aio.Server, int]:
-    """A server that is not started yet, and its port; raises StartError."""
-    server = grpc.aio.server(options=_options(settings, shared=shared))
+    """A server that is not started yet, and its port; raises StartError.
+
+    In plaintext without credentials.
+    """
+    server, address = grpc.aio.server(options=_options(settings, shared=shared)), settings.host
     try:
-        return server, server.add_insecure_port(f"{settings.host}:{port}")
+        if credentials is None:
+            return server, server.add_insecure_port(f"{address}:{port}")
+        return server, server.add_secure_port(f"{address}:{port}", credentials)
     except RuntimeError as error:
         raise taken(settings.host, port) from error
 

@@ -12,14 +12,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
+from features.declared import DeclarationError
 from features.log.contract import LogError
 from features.policy.declaration import PolicyError
 from features.vocabulary import VocabularyError
+from serving.access.protection import ProtectionError
 from serving.processes.port import StartError
 from serving.settings import ServingSettings
 from serving.tracing import TracingError, tracing_of
 
-EXPECTED = (StartError, VocabularyError, PolicyError, LogError, TracingError, OSError)
+EXPECTED = (
+    *(StartError, ProtectionError, DeclarationError, VocabularyError, PolicyError),
+    *(LogError, TracingError, OSError),
+)
 """What may keep a process from starting; the text is meant for whoever started it."""
 
 

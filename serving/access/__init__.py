@@ -1,0 +1,1 @@
+"""Access: who may call, what they may do, and for which channels."""
