@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import Figure, report
-from features.artefact import FLOAT16, FLOAT32
+from features.artefact import FLOAT16, FLOAT32, load_tables
 from features.encoding import FIRST_ITEM_ROW
 from features.vocabulary import load_vocabulary
 from serving.model.bound_session import BoundSession, with_constant_k
@@ -94,7 +94,7 @@ def _catalog(name: str, item_count: int, bandwidth: float) -> Iterator[Figure]:
 
 
 def _open(path: Path, k: int, *, capture: bool) -> Session:
-    return open_on_cuda(with_constant_k(path, k), path.parent, capture=capture)
+    return open_on_cuda(with_constant_k(path, k), load_tables(path), capture=capture)
 
 
 def batches(bound: BoundSession, ranker: Ranker, label: str, floor_s: float) -> Iterator[Figure]:

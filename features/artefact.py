@@ -7,7 +7,10 @@
     content.npz       how the vector of an item is made that the model has not been trained on
     golden.npz        inputs, the outputs that the graph must give for them, and how nearly:
                       float64 scalar `tolerance`
+    NAME.npy          a constant of the graph that is too large for its file, if there are such
     manifest.json     sha256 of every other file
+
+Nothing in it is ever unpickled, and the graph may name no file but these: see features.graph_file.
 
 B customers   L tokens   F token fields   C context fields   V items   N fresh items   D width
 E masks   T predicted types   K asked   D1 = D + 1
@@ -15,15 +18,20 @@ E masks   T predicted types   K asked   D1 = D + 1
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.content import Content
 from features.encoding import SCHEMA_VERSION, ItemIndex
+from features.graph_file import tensors_outside
 from features.vocabulary import Vocabulary
 
 INPUTS = (
@@ -46,7 +54,14 @@ FILES = (
     *("model.onnx", "contract.json", "items.parquet", "popularity.json", "content.npz"),
     "golden.npz",
 )
+GRAPH = "model.onnx"
 MANIFEST = "manifest.json"
+TABLE = ".npy"
+UNSOUND = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError),
+    *(NotImplementedError, BadZipFile, ZlibError, pa.ArrowException),
+)
+"""What the libraries raise for files that are not what they should be."""
 
 MODEL_NAME = "interplay"  # the registered model in MLflow
 CHAMPION = "champion"  # the alias of the version that serves
@@ -54,6 +69,7 @@ ARTEFACT_PATH = "artefact"  # the directory within the artifacts of a version's 
 FLOAT32, FLOAT16 = "float32", "float16"
 GOLDEN_TOLERANCES = {FLOAT32: 1e-4, FLOAT16: 5e-3}
 """How far a graph may be from its trained model, absolutely, by the precision of item vectors."""
+LOOSEST = max(GOLDEN_TOLERANCES.values())
 
 
 class ArtefactError(ValueError):
@@ -82,7 +98,8 @@ def write_contract(directory: Path, contract: Contract) -> None:
 
 def write_manifest(directory: Path) -> None:
     """Seals the artefact: writes manifest.json; call it last."""
-    digests = {name: _sha256(directory / name) for name in FILES}
+    names = [*FILES, *(each.name for each in _tables(directory / GRAPH).values())]
+    digests = {name: _sha256(directory / name) for name in names}
     (directory / MANIFEST).write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
 
 
@@ -107,18 +124,32 @@ def verify(directory: Path, vocabulary: Vocabulary) -> Contract:
 
 def load_items(directory: Path) -> ItemIndex:
     """The items of the graph's item axis."""
-    return ItemIndex(tuple(pq.read_table(directory / "items.parquet")["item_id"].to_pylist()))
+    path = directory / "items.parquet"
+    with sound(path):
+        item_ids = tuple(pq.read_table(path)["item_id"].to_pylist())
+        if not all(isinstance(each, str) for each in item_ids):
+            raise ValueError("an item_id is no text")
+        return ItemIndex(item_ids)
 
 
 def load_popularity(directory: Path) -> dict[str, list[int]]:
     """Item indices by channel, most popular first; "" holds all channels together."""
-    popularity: dict[str, list[int]] = json.loads((directory / "popularity.json").read_text())
-    return popularity
+    path, V = directory / "popularity.json", read_contract(directory).item_count
+    with sound(path):
+        popularity: dict[str, list[int]] = json.loads(path.read_text())
+        for channel in ("", *popularity):
+            wrong = [each for each in popularity[channel] if each not in range(V)]
+            if wrong:
+                raise ValueError(f"{wrong[0]!r} of {channel!r} is none of {V} items")
+        return popularity
 
 
 def tolerance_of(golden: Mapping[str, np.ndarray]) -> float:
     """How near the outputs in golden.npz must be met; that of float32 where it does not say."""
-    return float(golden.get("tolerance", GOLDEN_TOLERANCES[FLOAT32]))
+    tolerance, most = float(golden.get("tolerance", GOLDEN_TOLERANCES[FLOAT32])), LOOSEST
+    if not 0 <= tolerance <= most:  # NaN too
+        raise ArtefactError(f"golden.npz has the tolerance {tolerance:g}; at most is {most:g}")
+    return tolerance
 
 
 def no_fresh(columns: int) -> np.ndarray:
@@ -136,21 +167,63 @@ def load_content(directory: Path) -> Content:
     `known_H` (uint32) are the features that training knew: any other has no row, though it would
     fall into a bucket.
     """
-    with np.load(directory / "content.npz") as content:
-        return Content(**{name: content[name] for name in ("table_GD", "cold_D1", "known_H")})
+    path = directory / "content.npz"
+    with sound(path), np.load(path, allow_pickle=False) as file:
+        content = Content(**{name: file[name] for name in ("table_GD", "cold_D1", "known_H")})
+        shapes = [each.shape for each in (content.table_GD, content.cold_D1, content.known_H)]
+        (G, D), (D1,), (_,) = shapes
+        if G < 2 or D1 != D + 1 or content.known_H.dtype.kind not in "iu":
+            raise ValueError(f"its arrays have the shapes {shapes}")
+        if not np.isfinite(content.table_GD).all() or not np.isfinite(content.cold_D1).all():
+            raise ValueError("a weight is no finite number")
+        return content
+
+
+def load_tables(graph: Path) -> dict[str, np.ndarray]:
+    """The constants that do not stand in the graph's file, by name: mapped, not read."""
+    tables = {}
+    for name, path in _tables(graph).items():
+        with sound(path):
+            tables[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return tables
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """What a file is not, though it should, becomes an ArtefactError that names it."""
+    try:
+        yield
+    except ArtefactError:
+        raise
+    except UNSOUND as error:
+        raise ArtefactError(f"{path} cannot be used: {error!r}") from error
+
+
+def _tables(graph: Path) -> dict[str, Path]:
+    """A graph could name any file of this machine: it may name its own tables, beside it, only."""
+    with sound(graph):
+        outside = tensors_outside(graph)
+    for tensor, file in outside:
+        if file != f"{tensor}{TABLE}" or Path(file).name != file:
+            raise ArtefactError(f"{graph} keeps {tensor!r} in the file {file!r}: this is refused")
+    return {tensor: graph.with_name(file) for tensor, file in outside}
 
 
 def _verify_digests(directory: Path) -> None:
-    try:
+    with sound(directory / MANIFEST):
         digests = dict(json.loads((directory / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise ArtefactError(f"{directory}: {MANIFEST} cannot be read: {error}") from error
     for name in FILES:
-        path = directory / name
-        if not path.is_file():
-            raise ArtefactError(f"{directory}: {name} is missing")
-        if _sha256(path) != digests.get(name):
-            raise ArtefactError(f"{directory}: {name} does not match its sha256 in {MANIFEST}")
+        _verify_digest(directory, name, digests)
+    for path in _tables(directory / GRAPH).values():
+        _verify_digest(directory, path.name, digests)
+
+
+def _verify_digest(directory: Path, name: str, digests: Mapping[str, str]) -> None:
+    path = directory / name
+    if not path.is_file():
+        raise ArtefactError(f"{directory}: {name} is missing")
+    if _sha256(path) != digests.get(name):
+        raise ArtefactError(f"{directory}: {name} does not match its sha256 in {MANIFEST}")
 
 
 def read_contract(directory: Path) -> Contract:
@@ -158,8 +231,12 @@ def read_contract(directory: Path) -> Contract:
     path = directory / "contract.json"
     try:
         fields = json.loads(path.read_text())
-        return Contract(**{**fields, "predicted_types": tuple(fields["predicted_types"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        contract = Contract(**{**fields, "predicted_types": tuple(fields["predicted_types"])})
+        for size in (contract.item_count, contract.max_length):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{size!r} is no number of items, or of tokens")
+        return contract
+    except UNSOUND as error:
         raise ArtefactError(f"{path} is no contract: {error!r}") from error
 
 

@@ -23,6 +23,7 @@ from features.encoding import SCHEMA_VERSION
 from features.vocabulary import load_vocabulary
 
 VOCABULARY = load_vocabulary()
+CONTENT = ("table_GD", "cold_D1", "known_H")
 CONTRACT = Contract(
     schema_version=SCHEMA_VERSION,
     vocabulary_digest=VOCABULARY.digest,
@@ -37,7 +38,7 @@ CONTRACT = Contract(
 
 @pytest.fixture
 def artefact(tmp_path: Path) -> Path:
-    (tmp_path / "model.onnx").write_bytes(bytes(range(256)))
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a")  # of ONNX IR 10, with nothing in it
     (tmp_path / "golden.npz").write_bytes(b"golden")
     table_GD, known_H = np.zeros((2, 3)), np.zeros(0, np.uint32)
     np.savez(tmp_path / "content.npz", table_GD=table_GD, cold_D1=np.arange(4.0), known_H=known_H)
@@ -79,6 +80,8 @@ def test_a_missing_file_is_named(artefact: Path, name: str) -> None:
         ("vocabulary_digest", "x", "trained with vocabulary x"),
         ("predicted_types", ["view"], r"predicts \('view',\)"),
         ("surprise", 1, "is no contract"),
+        ("max_length", "50", "'50' is no number of items, or of tokens"),
+        ("item_count", 0, "0 is no number of items"),
     ],
 )
 def test_a_contract_for_something_else_is_refused(
@@ -93,5 +96,39 @@ def test_a_contract_for_something_else_is_refused(
 
 def test_an_artefact_without_a_manifest_is_refused(artefact: Path) -> None:
     (artefact / "manifest.json").unlink()
-    with pytest.raises(ArtefactError, match=r"manifest.json cannot be read"):
+    with pytest.raises(ArtefactError, match=r"manifest.json cannot be used"):
         verify(artefact, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"table_GD": np.full((2, 3), np.nan)}, "a weight is no finite number"),
+        ({"cold_D1": np.array([0, 0, 0, np.inf])}, "a weight is no finite number"),
+        ({"cold_D1": np.zeros(3)}, "its arrays have the shapes"),
+        ({"table_GD": np.zeros(3)}, "content.npz cannot be used"),
+        ({"known_H": np.zeros(0)}, "its arrays have the shapes"),
+        ({"known_H": np.array([{}], object)}, "Object arrays cannot be loaded"),
+    ],
+)
+def test_content_that_cannot_be_is_refused(
+    artefact: Path, changed: dict[str, np.ndarray], message: str
+) -> None:
+    content = vars(load_content(artefact)) | changed
+    np.savez(artefact / "content.npz", **{each: content[each] for each in CONTENT})
+    with pytest.raises(ArtefactError, match=message):
+        load_content(artefact)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"": [2]}', '{"": [-1]}', '{"": ["tea"]}', "{"])
+def test_popularity_of_no_known_items_is_refused(artefact: Path, text: str) -> None:
+    (artefact / "popularity.json").write_text(text)
+    with pytest.raises(ArtefactError, match=r"popularity\.json cannot be used"):
+        load_popularity(artefact)
+
+
+@pytest.mark.parametrize("table", [{"item_id": [1, 2]}, {"name": ["tea", "mug"]}])
+def test_items_without_ids_are_refused(artefact: Path, table: dict[str, list[object]]) -> None:
+    pq.write_table(pa.table(table), artefact / "items.parquet")
+    with pytest.raises(ArtefactError, match=r"items\.parquet cannot be used"):
+        load_items(artefact)

@@ -3,24 +3,30 @@
 import asyncio
 import fcntl
 import gc
+import json
 import shutil
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pytest
 from interplay.v1.catalog_service_pb2 import DeleteItemsRequest, UpsertItemsRequest
 from interplay.v1.catalog_service_pb2 import Item as Message
 
+from features.artefact import FILES
 from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
 from features.settings import Home
+from features.vocabulary import load_vocabulary
 from serving.model.champion import Champion
-from serving.model.registry import Model
+from serving.model.registry import Model, Registry
 from serving.processes.leisure import Breathe
+from serving.settings import ServingSettings
 from tests.artefacts import ITEM_IDS, crown, publish, write_artefact
 from tests.running import Running, add_items, asked, decide, offered, record, viewed
 
@@ -120,6 +126,44 @@ def test_who_serves_takes_turns_in_loading(tmp_path: Path) -> None:
     assert asyncio.run(champion.after(None)) is model  # nobody is served yet
     assert asyncio.run(champion.after(model)) is model
     assert free == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("items.parquet", b"PAR1 no table"),
+        ("popularity.json", b'{"web": [0]}'),
+        ("content.npz", b"PK no archive"),
+        ("golden.npz", b"PK no archive"),
+        ("model.onnx", b"no graph"),
+        ("model.onnx", b"\x08\x0a"),
+        ("contract.json", b"{}"),
+    ],
+)
+def test_a_sealed_version_that_makes_no_sense_is_refused_and_the_next_is_not(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    home, artefact = Home(tmp_path / "home"), tmp_path / "first"
+    publish(home, write_artefact(artefact))
+    (artefact / name).write_bytes(content)
+    seal_any(artefact)
+    champion, serving = champion_of(home), Model("1", None, {}, None)  # type: ignore[arg-type]
+    publish(home, artefact)
+    assert asyncio.run(champion.after(serving)) is None
+    publish(home, write_artefact(tmp_path / "third"))
+    model = asyncio.run(champion.after(serving))
+    assert model is not None and model.version == "3"
+
+
+def champion_of(home: Home) -> Champion:
+    registry = Registry(ServingSettings(home=home.path), load_vocabulary())
+    return Champion(registry.champion, registry.load, turns=home.turns)
+
+
+def seal_any(artefact: Path) -> None:
+    """As whoever forges a manifest would."""
+    digests = {each: sha256((artefact / each).read_bytes()).hexdigest() for each in FILES}
+    (artefact / "manifest.json").write_text(json.dumps(digests))
 
 
 def test_a_version_that_was_refused_stays_refused(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ class Champion:
             if str(error) != self._trouble:
                 logger.error("the model registry cannot be read: %s", error)
             self._trouble = str(error)
+        except Exception:  # whatever is wrong with a version, who serves goes on looking
+            self._refused.add(str(version))
+            logger.exception("model %s is refused: it cannot be loaded", version)
         return None
 
     def _in_turn(self, version: str) -> Model:

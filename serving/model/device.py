@@ -1,6 +1,7 @@
 """The device that runs the model: CUDA where it is asked for, or found to work; else the CPU."""
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -11,9 +12,9 @@ import onnxruntime
 from serving.processes.port import StartError
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-GRAPH_FOLDER = "session.model_external_initializers_file_folder_path"  # of weights outside bytes
 
 Session: TypeAlias = onnxruntime.InferenceSession
+Tables: TypeAlias = Mapping[str, np.ndarray]  # as features.artefact.load_tables gives them
 
 logger = logging.getLogger(__name__)
 
@@ -42,30 +43,42 @@ def _trouble_with_cuda() -> str:
     return ""
 
 
-def open_on_cpu(path: Path, *, threads: int) -> Session:
+def open_on_cpu(path: Path, *, threads: int, tables: Tables | None = None) -> Session:
     """A session on the CPU; raises what onnxruntime raises."""
     options = _options()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that spin between runs would take the cores from the event loop.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+    values = _given(tables or {}, options)
+    session = onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+    session.tables = values  # onnxruntime may read them where they lie
+    return session
 
 
-def open_on_cuda(graph: bytes, folder: Path, *, capture: bool) -> Session:
+def open_on_cuda(graph: bytes, tables: Tables, *, capture: bool) -> Session:
     """A session on the first GPU, exact to float32; its runs can be captured as CUDA graphs.
 
     Raises RuntimeError, as onnxruntime itself only warns, where the session went to the CPU.
     """
     options = _options()
-    options.add_session_config_entry(GRAPH_FOLDER, str(folder))
+    values = _given(tables, options)
     settings = {"device_id": "0", "use_tf32": "0", "enable_cuda_graph": str(int(capture))}
     session = onnxruntime.InferenceSession(
         graph, options, providers=[(CUDA, settings)], enable_fallback=0
     )
     if session.get_providers()[0] != CUDA:
         raise RuntimeError(f"onnxruntime has put it on {session.get_providers()[0]}")
+    session.tables = values  # as on the CPU
     return session
+
+
+def _given(tables: Tables, options: onnxruntime.SessionOptions) -> dict[str, onnxruntime.OrtValue]:
+    """Hands tables to a session that is to be; it must not outlive them."""
+    as_value = onnxruntime.OrtValue.ortvalue_from_numpy
+    values = {name: as_value(table) for name, table in tables.items()}
+    options.add_external_initializers([*values], [*values.values()])
+    return values
 
 
 def _options() -> onnxruntime.SessionOptions:

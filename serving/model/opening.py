@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from features.artefact import INPUTS, OUTPUTS, ArtefactError
+from features.artefact import GRAPH, INPUTS, OUTPUTS, ArtefactError, load_tables
 from serving.model.bound_session import BoundSession, with_constant_k
 from serving.model.device import CPU, CUDA, Session, open_on_cpu, open_on_cuda, provider_of
 from serving.model.golden import Run, verify_golden
@@ -34,7 +34,7 @@ class Way:
 
 def open_model(directory: Path, *, device: str, threads: int, max_length: int) -> Opened:
     """On `auto` the CPU runs what CUDA cannot; raises ArtefactError where nothing is left."""
-    path, wanted = directory / "model.onnx", provider_of(device)
+    path, wanted = directory / GRAPH, provider_of(device)
     ways = []
     if wanted == CUDA:
         captured, plain = (partial(_on_cuda, path, max_length, capture=c) for c in (True, False))
@@ -61,14 +61,15 @@ def _right(way: Way, golden: Path) -> Opened:
     except ArtefactError:
         raise
     except Exception as error:  # onnxruntime's own exceptions share no narrower class
-        path = golden.with_name("model.onnx")
+        path = golden.with_name(GRAPH)
         raise ArtefactError(f"{path} cannot be loaded: {error}") from error
     verify_golden(opened.run, golden)
     return opened
 
 
 def _on_cpu(path: Path, max_length: int, *, threads: int) -> Opened:
-    session = _named(open_on_cpu(path, threads=threads), path, INPUTS)
+    session = open_on_cpu(path, threads=threads, tables=load_tables(path))
+    _named(session, path, INPUTS)
 
     def corners(max_batch: int) -> list[tuple[int, int, int]]:
         return [(1, max_length, 10)]  # after any first run all others are as fast
@@ -77,11 +78,11 @@ def _on_cpu(path: Path, max_length: int, *, threads: int) -> Opened:
 
 
 def _on_cuda(path: Path, max_length: int, *, capture: bool) -> Opened:
-    inputs = [name for name in INPUTS if name != "k"]
+    inputs, tables = [name for name in INPUTS if name != "k"], load_tables(path)
 
     def open_session(k: int) -> Session:
         graph = with_constant_k(path, k)
-        return _named(open_on_cuda(graph, path.parent, capture=capture), path, inputs)
+        return _named(open_on_cuda(graph, tables, capture=capture), path, inputs)
 
     bound = BoundSession(open_session, max_length=max_length)
     return Opened(bound.run, CUDA, lambda max_batch: bound.shapes(max_batch=max_batch))

@@ -104,7 +104,10 @@ class Registry:
         )
         scorer.warm_up(max_batch=self._settings.max_batch)
         breathe()
-        return Model(version, scorer, load_popularity(directory), load_content(directory))
+        content, width = load_content(directory), scorer.no_fresh.vectors_ND1.shape[1]
+        if len(content.cold_D1) != width:
+            raise ArtefactError(f"{directory}: content.npz is no content of vectors of {width}")
+        return Model(version, scorer, load_popularity(directory), content)
 
     def outline(self, version: str, provider: str, breathe: Breathe = in_haste) -> Model:
         """Verifies a version that another process runs; raises ArtefactError."""

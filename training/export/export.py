@@ -3,6 +3,7 @@
 B customers  L tokens  F token fields  V items  T predicted types  K asked items
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,12 +11,20 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from features.artefact import ABSENT, GOLDEN_TOLERANCES, INPUTS, OUTPUTS, tolerance_of
+from features.artefact import (
+    ABSENT,
+    GOLDEN_TOLERANCES,
+    GRAPH,
+    INPUTS,
+    OUTPUTS,
+    load_tables,
+    tolerance_of,
+)
 from features.encoding import CHANNEL, FIELD_SIZES, FIRST_ITEM_ROW, GAP, ITEM, TOKEN_FIELDS, TYPE
 from training.export.definition import define
+from training.export.graph import Written
 from training.export.ranker import Ranker
 
-GRAPH = "model.onnx"
 CORNERS = ((1, 1, 1), (1, 0, 10), (1, None, 100), (5, 3, 10), (32, None, 50))
 """Customers, tokens (0: no history, None: as many as the model reads), and items asked for."""
 BARRED = 0.1  # share of the items that are not eligible, when the graph is checked
@@ -33,16 +42,34 @@ class ExportError(RuntimeError):
 
 def write_graph(ranker: Ranker, path: Path) -> None:
     """Writes the graph of a trained model; batch size, length and k stay open."""
-    ranker.graph().save(str(path), all_tensors_to_one_file=True)
+    ranker.graph().save(path)
 
 
-def open_graph(model: onnx.ModelProto | Path, *, threads: int = 0) -> Session:
+def read_graph(path: Path) -> Written:
+    """The graph of an artefact, and its tables."""
+    return Written(onnx.load(path, load_external_data=False), load_tables(path))
+
+
+def open_graph(graph: Written | Path, *, threads: int = 0) -> Session:
     """A graph ready to run on the CPU; 0 threads are as many as there are cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    content = str(model) if isinstance(model, Path) else model.SerializeToString()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    content: str | bytes
+    if isinstance(graph, Path):
+        content, values = str(graph), values_of(load_tables(graph))
+    else:
+        content, values = graph.model_proto.SerializeToString(), values_of(graph.tables)
+    options.add_external_initializers([*values], [*values.values()])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session.tables = values  # onnxruntime may read them where they lie
+    return session
+
+
+def values_of(tables: Mapping[str, np.ndarray]) -> dict[str, onnxruntime.OrtValue]:
+    """Tables as onnxruntime takes them."""
+    as_value = onnxruntime.OrtValue.ortvalue_from_numpy
+    return {name: as_value(table) for name, table in tables.items()}
 
 
 # ---- Parity ------------------------------------------------------------------------------------
@@ -73,7 +100,7 @@ def check_parity(ranker: Ranker, path: Path) -> float:
 
 def check_golden(directory: Path) -> None:
     """The graph gives the golden outputs, as serving will demand; raises ExportError."""
-    with np.load(directory / "golden.npz") as golden:
+    with np.load(directory / "golden.npz", allow_pickle=False) as golden:
         feeds = {name: golden[name] for name in INPUTS}
         expected = tuple(golden[name] for name in OUTPUTS)
         tolerance = tolerance_of(golden)
@@ -97,7 +124,7 @@ def difference(some: Outputs, others: Outputs, feeds: Feeds) -> float:
 
 def run_model(ranker: Ranker, feeds: Feeds) -> Outputs:
     """What the graph gives."""
-    return tuple(open_graph(ranker.graph().model_proto, threads=1).run(OUTPUTS, feeds))
+    return tuple(open_graph(ranker.graph(), threads=1).run(OUTPUTS, feeds))
 
 
 def random_feeds(ranker: Ranker, B: int, L: int, k: int, rng: np.random.Generator) -> Feeds:

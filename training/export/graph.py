@@ -5,15 +5,19 @@ adds nodes that ask for shapes, move axes and copy, and takes 20 s to do so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnx.model_container import ModelContainer, make_large_tensor_proto
+from onnx.model_container import make_large_tensor_proto
+
+from features.artefact import TABLE
 
 OPSET = 23  # the first that knows RMS normalization
 FLOAT, HALF = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
@@ -22,12 +26,27 @@ INT32, INT64, BOOL = (
 )
 END = int(np.iinfo(np.int64).max)  # of an axis, for Slice
 
-LARGE = 1 << 29  # bytes of a constant: protobuf holds 2 GiB of all, so these stand in a file beside
+LARGE = 1 << 29  # bytes of a constant: protobuf holds 2 GiB of all, so these stand in files beside
 
-Written: TypeAlias = ModelContainer
 Value: TypeAlias = str  # the name of what a node gives
 Given: TypeAlias = Value | np.ndarray | np.generic | torch.Tensor | Sequence[int] | int | float
 Kind: TypeAlias = tuple[int, Sequence[str | int]]  # element type and axes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A graph, and those of its constants that are too large for its file."""
+
+    model_proto: onnx.ModelProto
+    tables: Mapping[str, np.ndarray]
+
+    def save(self, path: Path) -> None:
+        """Each table has a file of its own beside the graph's, in which numpy finds its shape."""
+        path.write_bytes(self.model_proto.SerializeToString())
+        for name, table in self.tables.items():
+            beside = path.with_name(f"{name}{TABLE}")
+            beside.unlink(missing_ok=True)  # who has mapped another one keeps it
+            np.save(beside, table, allow_pickle=False)
 
 
 class Graph:
@@ -67,9 +86,9 @@ class Graph:
     def _constant(self, name: str, array: np.ndarray) -> onnx.TensorProto:
         if array.nbytes < LARGE:
             return numpy_helper.from_array(array, name)
-        place, kind = f"#{name}", helper.np_dtype_to_tensor_dtype(array.dtype)
-        self._large[place] = array
-        return make_large_tensor_proto(place, name, kind, array.shape)
+        self._large[name] = array
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        return make_large_tensor_proto(f"{name}{TABLE}", name, kind, array.shape)
 
     def model(self, inputs: Mapping[str, Kind], outputs: Mapping[str, Kind]) -> Written:
         """All of it, between these inputs and outputs; save() writes it."""
@@ -82,10 +101,8 @@ class Graph:
         )
         opsets = [helper.make_opsetid("", OPSET)]
         version = helper.find_min_ir_version_for(opsets)
-        written = ModelContainer()
-        written.model_proto = helper.make_model(graph, opset_imports=opsets, ir_version=version)
-        written.set_large_initializers(self._large)
-        return written
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=version)
+        return Written(model, dict(self._large))
 
 
 def _array(given: Given) -> np.ndarray:

@@ -22,7 +22,8 @@ from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, ItemIndex, encode, rows_of
 from features.item import Item
 from features.vocabulary import Vocabulary
-from training.export.export import GRAPH, Session, open_graph
+from training.export.export import GRAPH, Session, open_graph, read_graph
+from training.export.graph import Written
 from training.judging.examples import Examples
 
 SCORES_AT_ONCE = 4_000_000  # examples x items
@@ -62,7 +63,7 @@ class Answering:
 
     def scores(self, examples: Examples) -> Iterator[tuple[Examples, np.ndarray]]:
         """Some examples at a time, with how probable each item is (N, W)."""
-        graph = onnx.load(self.directory / GRAPH)
+        graph = read_graph(self.directory / GRAPH)
         session, width = _only(graph, _tiles(graph)), len(self.item_ids)
         for some, outputs in self._answers(session, examples):
             yield some, np.concatenate(outputs, axis=1)[:, :width]
@@ -147,16 +148,15 @@ def in_chunks(examples: Examples, item_count: int) -> Iterator[Examples]:
         yield examples[np.arange(start, min(start + size, len(examples)))]
 
 
-def _tiles(model: onnx.ModelProto) -> list[str]:
+def _tiles(graph: Written) -> list[str]:
     """Scores in the order of items: of each tile the best are taken, then of these if several."""
-    tiles = [node.input[0] for node in model.graph.node if node.op_type == "TopK"]
+    tiles = [node.input[0] for node in graph.model_proto.graph.node if node.op_type == "TopK"]
     return tiles[: max(1, len(tiles) - 1)]
 
 
-def _only(model: onnx.ModelProto, outputs: Sequence[str]) -> Session:
+def _only(graph: Written, outputs: Sequence[str]) -> Session:
     """The graph up to some values; what only others need is left out."""
-    del model.graph.output[:]
-    kind = onnx.TensorProto.FLOAT
-    for output in outputs:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(output, kind, None))
-    return open_graph(model)
+    given, kind = graph.model_proto.graph.output, onnx.TensorProto.FLOAT
+    del given[:]
+    given.extend(onnx.helper.make_tensor_value_info(each, kind, None) for each in outputs)
+    return open_graph(graph)

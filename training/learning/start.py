@@ -65,7 +65,7 @@ def keep_weights(model: Model, folder: Path) -> None:
 
 def start_from(version: str, directory: Path, kept: Path) -> Start:
     """The start from a version: its artefact, and what was kept beside it."""
-    with np.load(kept / WEIGHTS) as file:
+    with np.load(kept / WEIGHTS, allow_pickle=False) as file:
         weights = {name: file[name] for name in file.files}
     content, lineage = load_content(directory), read_contract(directory).lineage
     return Start(
