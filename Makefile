@@ -25,10 +25,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r features serving training
+	.ci/secrets
 
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r features serving training
 	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 # DATA=../path/to/tmall runs on real interactions instead of simulated ones.

@@ -148,7 +148,9 @@ def _peers(lines: Lines, data: Path, users: int, settings: TrainingSettings) -> 
             variables = os.environ | {"PYTHONPATH": str(Path.cwd()), "PYTHONWARNINGS": "ignore"}
             subprocess.run([python, *arguments], env=variables, check=True)
             taken = json.loads((Path(folder) / "taken.json").read_text())
-            rank_N = ranks_of(np.load(Path(folder) / "found.npy"), lines.asked().item_N)
+            rank_N = ranks_of(
+                np.load(Path(folder) / "found.npy", allow_pickle=False), lines.asked().item_N
+            )
         learnt[name] = Learnt(taken["samples"], taken["wall_s"], taken["cpu_s"], rank_N)
     return learnt
 

@@ -14,7 +14,7 @@ class Script:
     @cached_property
     def digest(self) -> str:
         """What EVALSHA takes."""
-        return sha1(self.text.encode()).hexdigest()
+        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 ERASED_FIELD = "_erased"  # of a customer: 5 bytes, the tick up to which records are refused
