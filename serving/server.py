@@ -71,7 +71,7 @@ class Server:
 
     async def startup(self) -> None:
         """Opens the features, loads the champion, then listens; returns when calls are answered."""
-        self._entrance = Entrance(self._settings, self.metrics)  # or says at once what is missing
+        self.entrance = Entrance(self._settings, self.metrics)  # or says at once what is missing
         if self._engine is None:
             provider_of(self._settings.device)  # likewise
         host, port = self._settings.host, self._settings.port
@@ -126,7 +126,7 @@ class Server:
         if self._holder is not None:
             port = self._holder.getsockname()[1]
             self._holder.close()
-        entrance, shared = self._entrance, self._shared
+        entrance, shared = self.entrance, self._shared
         self._grpc, self.port = listen(self._settings, port, entrance.credentials(), shared=shared)
         calls = Calls(self.metrics, self._tracing, entrance.guard)
         self._service = Service(
@@ -172,7 +172,7 @@ class Server:
 
     async def refresh(self) -> None:
         """Takes a changed policy into use, and a new champion, or what an engine runs."""
-        await asyncio.to_thread(self._entrance.refresh)
+        await asyncio.to_thread(self.entrance.refresh)
         await self._follow_policy()
         serving, link = self.decider.model, self._link
         if link is not None and serving is not None and link.provider != serving.scorer.provider:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -66,13 +66,20 @@ def asked(**fields: Any) -> DecideInteractionRequest:
 class Running:
     """A server with its stubs, from `with` to the end of the block."""
 
-    def __init__(self, home: Path, *, tracing: Tracing | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        tracing: Tracing | None = None,
+        connect: Callable[[str], grpc.Channel] = grpc.insecure_channel,
+        **settings: object,
+    ) -> None:
         """Listens on a free port; looks for a champion only by refresh(), sweeps by sweep()."""
         at_leisure = {"refresh_s": 3600.0, "sweep_s": 3600.0, "read_ms": 10_000.0}
         trusting = {"assumed_consent": "personalization, measurement", "insecure": True}
         values = {"home": home, "port": 0, "policy": EVEN} | at_leisure | trusting | settings
         self.settings = ServingSettings(**values)  # type: ignore[arg-type]
-        self._tracing = tracing
+        self._tracing, self._connect = tracing, connect
         self._ended = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -82,7 +89,8 @@ class Running:
         self._thread.start()
         self.server = Server(self.settings, self._tracing)
         self.run(self.server.startup())
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
+        self.address = f"127.0.0.1:{self.server.port}"
+        self.channel = self._connect(self.address)
         self.personalization = PersonalizationServiceStub(self.channel)
         self.catalog = CatalogServiceStub(self.channel)
         self.customers = CustomerServiceStub(self.channel)

@@ -171,6 +171,6 @@ def counting(folder: Path, *versions: str) -> subprocess.Popen[str]:
 def test_a_taken_port_is_told(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        settings = ServingSettings(home=home, port=0, metrics_port=port)
+        settings = ServingSettings(home=home, port=0, metrics_port=port, insecure=True)
         with pytest.raises(StartError, match=f"cannot show metrics on 127.0.0.1:{port}"):
             asyncio.run(Server(settings).startup())

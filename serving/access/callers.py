@@ -3,7 +3,6 @@
 What a caller has proven is kept, by a hash of it, so that it costs its cryptography once.
 """
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -87,11 +86,11 @@ class Callers:
         self._by_certificate |= dict.fromkeys(declared.certificates, caller)
         self._by_subject |= dict.fromkeys(declared.subjects, caller)
 
-    def of(self, context: grpc.aio.ServicerContext) -> Caller | Stranger:
+    def of(self, context: grpc.aio.ServicerContext, now_s: float) -> Caller | Stranger:
         """Who calls. A key or a token goes before the certificate of the connection."""
         secret = _secret_in(context.invocation_metadata() or ())
         if secret is not None:
-            return self._holder(secret, time.time())
+            return self.holder(secret, now_s)
         if not self._by_certificate:
             return Stranger.ANONYMOUS
         ids: Any = context.auth_context().get(SPIFFE_ID)
@@ -99,7 +98,8 @@ class Callers:
             return Stranger.ANONYMOUS
         return self._by_certificate.get(ids[0].decode(), Stranger.UNKNOWN)
 
-    def _holder(self, secret: str, now_s: float) -> Caller | Stranger:
+    def holder(self, secret: str, now_s: float) -> Caller | Stranger:
+        """Who calls with this key or token."""
         digest = sha256(secret.encode("utf-8", "surrogateescape"))
         held = self._proven.get(digest.digest())
         if held is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import grpc
@@ -23,6 +23,7 @@ class Guard:
         """Without callers, anybody may do everything. They may be exchanged at any time."""
         self.refusals = refusals
         self.callers = callers
+        self.clock: Callable[[], float] = time.time  # by which keys and tokens expire
 
     def post(self, method: str, request: Descriptor | None = None) -> "Post":
         """The guard of one method; KeyError for one that takes no right that we know."""
@@ -46,7 +47,7 @@ class Post:
         callers = self._guard.callers
         if callers is None:
             return ANYBODY
-        caller = callers.of(context)
+        caller = callers.of(context, self._guard.clock())
         if isinstance(caller, Stranger):
             text = "who calls is not known: send a key or token that is valid"
             raise self._refused(caller, context, UnknownCallerError(text))
