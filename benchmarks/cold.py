@@ -5,10 +5,11 @@
 
 A tenth of the items and a tenth of the customers are taken out of the history before its newest
 tenth, which asks. A new item is to be found by customers who come to it for the first time, among
-all items, and among the new ones alone: by its description, as serving ranks an item that the
-model does not know; and by a model that had it in its catalog, but never saw it chosen. A new
-customer is asked about with nothing known, and after their first one to three interactions; items
-that are new as well are left out. Intervals of 95 % are drawn by bootstrap over customers.
+all items that they have not met, and among the new ones alone: by its description, as serving ranks
+an item that the model does not know; and by a model that had it in its catalog, but never saw it
+chosen. A new customer is asked about with nothing known, and after their first one to three
+interactions; items that are new as well are left out. Intervals of 95 % are drawn by bootstrap over
+customers.
 """
 
 import shutil
@@ -134,7 +135,7 @@ def _new_items(sheet: Sheet, run: Prepared, hidden: Hidden, directory: Path) -> 
         CATALOG: ranks_of_new(asking, directory, run, fresh=False),
         **counted_ranks(asking, run.counts, run.contest.described),
     }
-    for at, kind in enumerate(("new items among all", "new items among themselves")):
+    for at, kind in enumerate(("new items among all unmet", "new items among themselves")):
         for name, each in found.items():
             sheet.place(f"{kind}, {name}", each[at], customer_N)
         what = f"{kind}, {CONTENT} beside {CATEGORY}"

@@ -3,7 +3,7 @@
 N examples   V items   W columns of scores   M new items
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.hidden import Hidden
 from features.encoding import ItemIndex
 from features.item import Item
+from features.record import RECORD, unpack
 from training.data.steps import item_indices
 from training.judging.answering import Answering, answering, as_unknown
 from training.judging.baselines import LITTLE, Counts, named_items
@@ -20,7 +21,7 @@ from training.judging.examples import Examples
 from training.preparing import Prepared
 
 Ranks = tuple[np.ndarray, np.ndarray]
-"""Of each right item (N): among all items, and among the new ones."""
+"""Of each right item (N): among all that the customer has not met, and among the new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,22 @@ def _ranks(asking: Asking, artefact: Answering) -> Iterator[Ranks]:
     place_W[new_M] = np.arange(len(new_M))
     for some, score_NW in artefact.scores(asking.examples):
         column_N = artefact.columns(some.item_N)
-        yield ranks(score_NW, column_N), ranks(score_NW[:, new_M], place_W[column_N])
+        new = ranks(score_NW[:, new_M], place_W[column_N])
+        met = [artefact.columns(_hashes(history)) for history in some.histories]
+        yield ranks(_unmet(score_NW, met), column_N), new
+
+
+def _hashes(history: bytes) -> np.ndarray:
+    hash_L: np.ndarray = unpack(np.frombuffer(history, RECORD)).item
+    return hash_L[hash_L != 0]
+
+
+def _unmet(score_NW: np.ndarray, met: Sequence[np.ndarray]) -> np.ndarray:
+    """Each customer's scores without what he or she has met."""
+    score_NW = score_NW.astype(np.float64)
+    for score_W, columns in zip(score_NW, met, strict=True):
+        score_W[columns[columns >= 0]] = -np.inf
+    return score_NW
 
 
 # ---- New items, by counting --------------------------------------------------------------------
@@ -79,16 +95,13 @@ def counted_ranks(asking: Asking, counts: Counts, described: tuple[Item, ...]) -
     count_C = np.bincount(category_V[known_V], minlength=category_V.max() + 1)
     mean_V = (total_C / np.maximum(count_C, 1))[category_V]
     popular_V = np.where(known_V, counts.popularity_V, mean_V) / (counts.popularity_V.max() + 1)
-    own_NV = np.array(
-        [
-            np.bincount(category_V[named], minlength=len(count_C))[category_V]
-            for named in named_items(asking.examples, asking.items)
-        ]
-    )
+    met = named_items(asking.examples, asking.items)
+    own = [np.bincount(category_V[named], minlength=len(count_C))[category_V] for named in met]
+    own_NV = np.array(own)
     return {
-        "by chance": _at_random(np.zeros_like(own_NV), asking),
-        "by popularity of the category": _at_random(np.tile(popular_V, (len(own_NV), 1)), asking),
-        "by the customer's categories": _at_random(own_NV + popular_V, asking),
+        "by chance": _at_random(np.zeros_like(own_NV), asking, met),
+        "by popularity of the category": _at_random(np.tile(popular_V, (len(met), 1)), asking, met),
+        "by the customer's categories": _at_random(own_NV + popular_V, asking, met),
     }
 
 
@@ -99,11 +112,12 @@ def _categories(items: ItemIndex, described: tuple[Item, ...]) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1]
 
 
-def _at_random(score_NV: np.ndarray, asking: Asking) -> Ranks:
+def _at_random(score_NV: np.ndarray, asking: Asking, met: Sequence[np.ndarray]) -> Ranks:
     """Equals are shuffled for each example."""
     score_NV = score_NV + LITTLE**2 * np.random.default_rng(1).random(score_NV.shape)
     right_N, new_M = asking.right_N, asking.new_M
-    return ranks(score_NV, right_N), ranks(score_NV[:, new_M], np.searchsorted(new_M, right_N))
+    new = ranks(score_NV[:, new_M], np.searchsorted(new_M, right_N))
+    return ranks(_unmet(score_NV, met), right_N), new
 
 
 # ---- New customers -----------------------------------------------------------------------------

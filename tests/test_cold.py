@@ -64,15 +64,16 @@ def counts(*popularity: int, **by_channel: list[int]) -> Counts:
 
 
 def test_a_new_item_is_as_popular_as_its_category() -> None:
-    some = examples(packed(on_day(1, 4)), packed(on_day(1, 0)), item="i2", channel=1)
+    some = examples(packed(on_day(1, 4)), packed(on_day(1, 0)), b"", item="i2", channel=1)
     hidden_V = np.isin(np.arange(6), [2, 3])
     hidden = Hidden(hidden_V, item_hashes(["i2", "i3"]), frozenset())
-    asking = Asking(some, ITEMS, hidden, np.array([2, 2]), np.array([2, 3]))
+    asking = Asking(some, ITEMS, hidden, np.array([2, 2, 2]), np.array([2, 3]))
     described = tuple(Item(item_id=f"i{each}", category="abacab"[each]) for each in range(6))
     found = counted_ranks(asking, counts(9, 5, 0, 0, 7, 3), described)
     among_all, among_new = found["by popularity of the category"]
-    assert among_all.tolist() == [2.0, 2.0]  # i0 9, i2 8 as i0 and i4 have, i4 7, i1 5, i3 0
-    assert among_new.tolist() == [1.0, 1.0]
+    # i0 9, i2 8 as i0 and i4 have, i4 7, i1 5, i3 0; what a customer has met is left out.
+    assert among_all.tolist() == [2.0, 1.0, 2.0]
+    assert among_new.tolist() == [1.0, 1.0, 1.0]
     _, chance = found["by chance"]
     assert set(chance.tolist()) <= {1.0, 2.0}
 
@@ -85,8 +86,8 @@ def test_the_customers_own_categories_come_first() -> None:
     among_all, _ = counted_ranks(asking, counts(9, 0, 0, 8, 8, 8), described)[
         "by the customer's categories"
     ]
-    assert among_all[0] <= 2  # beside i1, of the same category and as unpopular
-    assert among_all[1] > 4
+    assert among_all[0] == 1  # but for i1, which is met, the only one of its category
+    assert among_all[1] > 3
 
 
 def test_popularity_of_the_channel_comes_before_that_of_all() -> None:

@@ -53,7 +53,8 @@ def test_items_taken_for_new_have_nothing_of_their_own() -> None:
     content_VW = torch.from_numpy(known.content_VW)
     items = Items(content_VW, buckets=known.buckets, width=8, as_new=1.0)
     bias_R = torch.arange(-3.0, 5.0)
-    vector_RD, some_R = items.learnt(items.own.weight, bias_R)
+    vector_RD, some_R, new_R = items.learnt(items.own.weight, bias_R)
+    assert new_R.tolist() == [*[False] * 3, *[True] * 4, False]
     unknown_D = items.own.weight[UNKNOWN_ITEM_ROW]
     expected_VD = unknown_D + items.content(content_VW[:4])
     torch.testing.assert_close(vector_RD[FIRST_ITEM_ROW:-1], expected_VD)
@@ -62,7 +63,7 @@ def test_items_taken_for_new_have_nothing_of_their_own() -> None:
     # That is what is served of a new one; and once it has learnt, all are themselves.
     cold_D1 = content_of(items, known.feature_H, np.ones(5, int)).cold_D1
     np.testing.assert_array_equal(cold_D1, [*unknown_D.tolist(), 0])
-    vector_RD, some_R = items.eval().learnt(items.own.weight, bias_R)
+    vector_RD, some_R, _ = items.eval().learnt(items.own.weight, bias_R)
     assert torch.equal(vector_RD, items()) and torch.equal(some_R, bias_R)
 
 

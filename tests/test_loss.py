@@ -148,7 +148,7 @@ def test_it_learns_from_samples_which_item_follows() -> None:
     rows = Rows(learner.model, 20)
     movers = movers_of(learner.model)
     losses = [ring_loss(learner)]
-    for epoch in range(6):
+    for epoch in range(9):
         for number, batch in enumerate(ring_batches(epoch)):
             tensors, count = tensors_of(batch, CPU), counts_of(batch).clamp(min=1)
             taken = rows.take(tensors[0], tensors[3], seed=1000 * epoch + number)

@@ -61,11 +61,29 @@ def test_a_step_that_is_being_learnt_does_not_count_for_itself() -> None:
     assert row_NK.tolist() == [[FIRST, FIRST + 4, FIRST, 0]]
     for learning, share, whole in ((True, 2 / 6, 3 / 6), (False, 3 / 6, 4 / 6)):
         naming.train(learning)
-        right, every = naming.shares(row_NK, torch.tensor([FIRST + 1]))
+        no = torch.zeros(1, dtype=torch.bool)
+        right, every = naming.shares(row_NK, torch.tensor([FIRST + 1]), no, no)
         about = {"rtol": 0, "atol": 1e-6}
         torch.testing.assert_close(right[0, 0], torch.zeros(4))
         torch.testing.assert_close(right[1, 0], torch.tensor([share, 0, share, 0]), **about)
         torch.testing.assert_close(every[1, 0], torch.tensor([whole, 0, whole, 0]), **about)
+
+
+def test_of_an_item_taken_for_new_nothing_is_counted() -> None:
+    naming = Naming(8, 4, 2, most_frequent(STEPS, 6))
+    row_NK = torch.tensor([[FIRST, FIRST + 4, FIRST, 0]])
+    no_N, no_NK = torch.zeros(1, dtype=torch.bool), torch.zeros(1, 4, dtype=torch.bool)
+    as_new = naming.shares(row_NK, torch.tensor([FIRST + 1]), no_NK, ~no_N)
+    torch.testing.assert_close(as_new[0][1], torch.zeros(1, 4))
+    # What is left of 4 / 6 when the right one, 3 / 6, and this very step are not counted.
+    about = {"rtol": 0, "atol": 1e-6}
+    torch.testing.assert_close(as_new[1][1], torch.tensor([[1 / 6, 0, 1 / 6, 0]]), **about)
+    after_new = naming.shares(row_NK, torch.tensor([FIRST + 1]), row_NK == FIRST, no_N)
+    torch.testing.assert_close(after_new[0][1], torch.zeros(1, 4))
+    torch.testing.assert_close(after_new[1][1], torch.zeros(1, 4))
+    # A new item that the customer has turned to names itself again.
+    again = naming.shares(row_NK, torch.tensor([FIRST]), row_NK == FIRST, ~no_N)
+    assert again[0][0].tolist() == [[1, 0, 1, 0]]
 
 
 def test_only_the_newest_tokens_are_within_reach() -> None:

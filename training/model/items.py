@@ -2,8 +2,9 @@
 
 What an item has of its own is known only of items that were learnt from. So that content alone
 can stand beside it, each step takes some items for new ones: what all new items share is put in
-the place of their own, as in DropoutNet (Volkovs et al. 2017). What new items share is thus fitted
-to items as popular as the catalog's are on average.
+the place of their own, as in DropoutNet (Volkovs et al. 2017), and nothing is known of what
+followed them, or what they followed. What new items share is thus fitted to items as popular as
+the catalog's are on average.
 
 V items  R item rows, V after the special ones  M rows at hand  D width  W features of an item
 """
@@ -36,20 +37,23 @@ class Items(nn.Module):
 
     def learnt(
         self, own_MD: Tensor, bias_M: Tensor, content_NW: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Vectors and biases as a step learns them, some as of new items.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors and biases as a step learns them, and which are as of new items (M).
 
         Of rows whose first are the special ones; `content_NW` is of those after them, by itself of
         all items. Without content an item is never taken for new.
         """
         content_NW = self.content_VW if content_NW is None else content_NW
-        vector_MD = _after_special(self.content(content_NW))
-        if not (self.training and self.as_new):
-            return own_MD + vector_MD, bias_M
-        new_N = torch.rand(len(content_NW), device=own_MD.device) < self.as_new
-        new_M = F.pad(new_N & (content_NW > 0).any(1), (FIRST_ITEM_ROW, 0))
+        new_M = F.pad(self._taken_for_new(content_NW), (FIRST_ITEM_ROW, 0))
         own_MD = torch.where(new_M[:, None], own_MD[UNKNOWN_ITEM_ROW], own_MD)
-        return own_MD + vector_MD, torch.where(new_M, self.new_bias_1, bias_M)
+        item_MD = own_MD + _after_special(self.content(content_NW))
+        return item_MD, torch.where(new_M, self.new_bias_1, bias_M), new_M
+
+    def _taken_for_new(self, content_NW: Tensor) -> Tensor:
+        if not (self.training and self.as_new):
+            return torch.zeros(len(content_NW), dtype=torch.bool, device=content_NW.device)
+        drawn_N = torch.rand(len(content_NW), device=content_NW.device) < self.as_new
+        return drawn_N & (content_NW > 0).any(1)
 
 
 def _after_special(item_ND: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ def item_loss(
         near = within_reach(row_BL, named_BQ, naming.reach)
         type_BQY = F.embedding(type_BQ, naming.type_TY)
         logit_XNK = naming.logit(asked.state_BQD, type_BQY, asked.x_BLD, asked.age_BQL, near)
-        right_XNK, whole_XNK = naming.shares(near.row_NK, row_N)
+        new_NK, new_N = shelf.new_M[shelf.place(near.row_NK)], shelf.new_M[place_N]
+        right_XNK, whole_XNK = naming.shares(near.row_NK, row_N, new_NK, new_N)
         right_N = torch.logaddexp(liked_N, _log_weight(logit_XNK, right_XNK))
         named_N = _log_weight(logit_XNK, whole_XNK)
     return sum_log_all(wish_ND, shelf.item_MD, shelf.bias_M, named_N) - right_N.sum()

@@ -73,11 +73,14 @@ class Naming(nn.Module):
         logit_XNK = logit_XNK + self.nearness(ago_1K, age_NK[None])[:, 0]
         return logit_XNK.clamp(max=MAX_NAMING).masked_fill(near.row_NK < FIRST_ITEM_ROW, NEVER)
 
-    def shares(self, row_NK: Tensor, row_N: Tensor) -> tuple[Tensor, Tensor]:
+    def shares(
+        self, row_NK: Tensor, row_N: Tensor, new_NK: Tensor, new_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Of what each token names: the share of the right item, and that of all (X, N, K).
 
         While the model learns, the very step that it is to learn is not counted among those that
-        went before (leave-one-out): it would have to be taken on trust when serving.
+        went before (leave-one-out): it would have to be taken on trust when serving. Of items that
+        are taken for new nothing is counted at all.
         """
         right_NK = (row_NK == row_N[:, None]).float()
         next_NK, whole_NK = self.share_of(row_NK, row_N[:, None]), self.whole_R[row_NK]
@@ -86,6 +89,8 @@ class Naming(nn.Module):
             last_NK = row_NK == row_NK.gather(1, newest_N1)
             step_NK = (self.step_R[row_NK] * last_NK).minimum(next_NK)
             next_NK, whole_NK = next_NK - step_NK, whole_NK - step_NK
+            whole_NK = (whole_NK - next_NK * new_N[:, None]) * ~new_NK
+            next_NK = next_NK * ~(new_NK | new_N[:, None])
         ones_NK = torch.ones_like(right_NK)
         return torch.stack([right_NK, next_NK]), torch.stack([ones_NK, whole_NK])
 

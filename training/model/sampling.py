@@ -23,6 +23,7 @@ class Shelf:
     row_U: Tensor | None  # of those that the batch names, which come first; None for all rows
     item_MD: Tensor
     bias_M: Tensor  # with the log weight of an item that is drawn; NEVER where there is no item
+    new_M: Tensor  # whether it is taken for a new one: see Items.learnt
 
     def place(self, row: Tensor) -> Tensor:
         """Where rows that the batch names stand among the M."""
@@ -87,6 +88,6 @@ def draw(
 def drawn(items: Items, draw: Draw, own_MD: Tensor, bias_M: Tensor) -> Shelf:
     """The items of a draw, from their own vectors and biases (0 for the special rows)."""
     index_M = draw.row_M[FIRST_ITEM_ROW:] - FIRST_ITEM_ROW
-    item_MD, bias_M = items.learnt(own_MD, bias_M, items.content_VW[index_M])
+    item_MD, bias_M, new_M = items.learnt(own_MD, bias_M, items.content_VW[index_M])
     row_U = draw.row_M[: draw.named]
-    return Shelf(row_U, item_MD, bias_M + draw.log_weight_M)
+    return Shelf(row_U, item_MD, bias_M + draw.log_weight_M, new_M)
