@@ -14,10 +14,11 @@ from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 from features.interaction import Interaction, Violation, customer_key, shown
 from features.vocabulary import Initiator
+from serving.asking import hint_s, question_of
 from serving.batching.admission import Gate
 from serving.boundary import LONGEST_CALL_S
 from serving.decider import Decider
-from serving.door import Door, hint_s, question_of
+from serving.door import Door
 from serving.errors import (
     DeadlineError,
     InvalidError,

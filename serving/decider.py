@@ -38,6 +38,7 @@ from serving.policy.wishes import declined
 from serving.question import Question
 from serving.recording import Decided, Recorder
 from serving.remembering import Degradation, Remembered, remember
+from serving.ruling import ruled
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
 
@@ -129,13 +130,21 @@ class Decider:
         ledgers = any(spends(each, terms) for each in questions)
         remembered = await remember(questions, self._memory, ledgers=ledgers)
         arm_B = self._arms(questions, remembered, terms)
+        every = zip(remembered, arm_B, strict=True)
+        history_B, tick = [self._counting(*each) for each in every], now_tick()
+        ruled_B = [
+            ruled(question, terms.rules, history, catalog, now_tick=tick)
+            for question, history in zip(questions, history_B, strict=True)
+        ]
         asked = [
             Asked(
-                *(model, catalog, self._wished(question, each), self._counting(each, arm)),
+                *(model, catalog, self._wished(question, each), history),
                 *(began_ns, terms.weight_in(arm), max(question.k, terms.policy.pool), terms),
                 arm=arm,
             )
-            for question, each, arm in zip(questions, remembered, arm_B, strict=True)
+            for question, each, history, arm in zip(
+                ruled_B, remembered, history_B, arm_B, strict=True
+            )
         ]
         read_ns = began_ns, time.time_ns()
         refused_B = [self._silence(*each) for each in zip(asked, remembered, strict=True)]
@@ -143,7 +152,7 @@ class Decider:
         scored = iter(await self._score_all(list(compress(asked, open_B))))
         results = [
             refused or by_wish(question, each, next(scored))
-            for question, each, refused in zip(questions, asked, refused_B, strict=True)
+            for question, each, refused in zip(ruled_B, asked, refused_B, strict=True)
         ]
         decision_ids = [new_decision_id() for _ in questions]
         results = await pay(decision_ids, asked, remembered, results, self._memory)

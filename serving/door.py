@@ -5,21 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from google.protobuf.duration_pb2 import Duration
 from interplay.v1 import catalog_service_pb2 as catalog_pb
 from interplay.v1 import interaction_pb2 as interaction_pb
-from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 from features.interaction import (
     MAX_CHANNEL_BYTES,
     Interaction,
     Violation,
     check,
-    check_channel,
-    check_customer,
     check_id,
     check_text,
-    customer_key,
     shown,
 )
 from features.item import Item, check_item
@@ -30,12 +25,8 @@ from features.vocabulary import Initiator, Vocabulary
 from serving.errors import InvalidError
 from serving.items.catalog import Catalog
 from serving.items.filters import Filter, FilterError, parse_filter
-from serving.question import Question
 
 MAX_BATCH = 500
-MAX_CANDIDATES = 1000
-MAX_K = 100
-DEFAULT_K = 10
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # of google.protobuf.Timestamp
 NANOS_PER_SECOND = 10**9
 INITIATORS = {
@@ -81,12 +72,12 @@ class Door:
             if item_id and not catalog.holds(item_id):
                 self.note([Violation(name, shown(item_id), rule)])
 
-    def filter_of(self, text: str) -> Filter | None:
+    def filter_of(self, text: str, name: str = "filter") -> Filter | None:
         """What a filter says; None if it is empty, or none."""
         try:
             return parse_filter(text) if text else None
         except FilterError as error:
-            self.note([Violation("filter", shown(error.token), str(error))])
+            self.note([Violation(name, shown(error.token), str(error))])
             return None
 
     def zone_of(self, name: str) -> ZoneInfo | None:
@@ -178,71 +169,6 @@ def _stranger(message: interaction_pb.Interaction, customer: Customer) -> list[V
             rule = f"must be the {name} of the request, {shown(asked or '')}, or left out"
             return [Violation(name, shown(given), rule)]
     return []
-
-
-def question_of(
-    request: personalization_pb.DecideInteractionRequest,
-    door: Door,
-    *,
-    catalog: Catalog,
-    deadline: float,
-) -> Question:
-    """The question that a request asks; raises InvalidError."""
-    customer = request.customer_id or None, request.anonymous_id or None
-    door.note(check_customer(*customer))
-    door.note(check_channel(request.channel))
-    door.note(check_text("placement", request.placement, MAX_CHANNEL_BYTES))
-    if not 0 <= request.k <= MAX_K:
-        rule = f"must be 1 to {MAX_K}, or 0 for {DEFAULT_K}"
-        door.note([Violation("k", str(request.k), rule)])
-    if request.initiator not in interaction_pb.Initiator.values():
-        door.note([Violation("initiator", str(request.initiator), "must be CUSTOMER or COMPANY")])
-    door.check_item_ids("candidate_item_ids", request.candidate_item_ids, MAX_CANDIDATES)
-    door.check_item_ids("excluded_item_ids", request.excluded_item_ids, MAX_BATCH)
-    if request.strict_item_ids:
-        door.check_held(items_named_by(request), catalog)
-    interactions = interactions_of(request.interactions, door, least=0, customer=customer)
-    filter, zone = door.filter_of(request.filter), door.zone_of(request.time_zone)
-    door.close()
-    return Question(
-        customer_key=customer_key(*customer),
-        channel=request.channel,
-        placement=request.placement,
-        k=request.k or DEFAULT_K,
-        unasked=request.initiator == interaction_pb.INITIATOR_COMPANY,
-        zone=zone,
-        candidates=tuple(request.candidate_item_ids),
-        excluded=frozenset(request.excluded_item_ids),
-        filter=filter,
-        interactions=interactions,
-        deadline=deadline,
-    )
-
-
-def items_named_by(
-    request: personalization_pb.DecideInteractionRequest
-    | personalization_pb.RecordInteractionsRequest,
-) -> dict[str, str]:
-    """Every item id in a request, by the field that names it."""
-    named = {
-        f"interactions[{at}].item_id": each.item_id for at, each in enumerate(request.interactions)
-    }
-    if isinstance(request, personalization_pb.DecideInteractionRequest):
-        for name in ("candidate_item_ids", "excluded_item_ids"):
-            ids = getattr(request, name)
-            named.update((f"{name}[{at}]", item_id) for at, item_id in enumerate(ids))
-    return named
-
-
-def hint_s(request: personalization_pb.DecideInteractionRequest) -> float | None:
-    """The deadline hint in seconds; None where there is none. Raises InvalidError."""
-    if not request.HasField("deadline_hint"):
-        return None
-    given = request.deadline_hint
-    if given == Duration() or given.seconds < 0 or not 0 <= given.nanos < NANOS_PER_SECOND:
-        value = f"{given.seconds} s {given.nanos} ns"
-        raise InvalidError([Violation("deadline_hint", value, "must be more than 0 s")])
-    return float(given.seconds + given.nanos / NANOS_PER_SECOND)
 
 
 def items_of(messages: Sequence[catalog_pb.Item], door: Door) -> list[Item]:

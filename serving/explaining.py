@@ -20,8 +20,16 @@ from serving.explanation import (
     Influences,
     endings_of,
 )
-from serving.items.filters import FilterError, parse_filter
-from serving.items.removals import EXCLUDED, FILTER, NOT_ASKED_FOR, RANKED_LOWER, UNAVAILABLE
+from serving.items.filters import FilterError, compiled
+from serving.items.removals import (
+    EXCLUDED,
+    FILTER,
+    NOT_ASKED_FOR,
+    OWNED,
+    RANKED_LOWER,
+    RULE,
+    UNAVAILABLE,
+)
 from serving.memory import Memory
 from serving.model.registry import Model
 from serving.model.scoring import Asked, Scored
@@ -92,12 +100,16 @@ class Explainer:
             return UNKNOWN_ITEM
         if not catalog.axis.available_V[place]:
             return UNAVAILABLE
+        if item_id in decision.owned_item_ids:
+            return OWNED
+        if self._is_filtered(decision.rule, place):
+            return RULE
         return FILTER if self._is_filtered(decision.filter, place) else RANKED_LOWER
 
     def _is_filtered(self, filter: str, place: int) -> bool:
         try:
             columns = self._memory.catalog.axis.columns.at(np.array([place]))
-            return bool(filter) and not bool(parse_filter(filter).mask(columns)[0])
+            return bool(filter) and not bool(compiled(filter).mask(columns)[0])
         except FilterError:  # of another version of the language
             return False
 

@@ -16,7 +16,9 @@ from serving.items.removals import (
     FILTER,
     MUTED,
     NOT_ASKED_FOR,
+    OWNED,
     RANKED_LOWER,
+    RULE,
     UNAVAILABLE,
 )
 from serving.recording import FLOOR, LOW_VALUE, OUTRANKED
@@ -28,8 +30,10 @@ LEAST_SURE = 0.5  # propensity below which an item stands where it stands by lot
 KEPT_OUT = {
     UNAVAILABLE: "not available",
     NOT_ASKED_FOR: "not among those that were asked for",
+    RULE: "kept out by a rule of the policy",
     FILTER: "kept out by the filter of the request",
-    EXCLUDED: "excluded by the request",
+    EXCLUDED: "excluded by the request or its placement",
+    OWNED: "what the customer has already",
     MUTED: "muted by the customer",
     RANKED_LOWER: "less likely, so the model says, than those that were valued",
     FLOOR: "expected to harm the customer",
@@ -40,8 +44,10 @@ ITEM = {
     UNKNOWN_ITEM: "the catalog holds no such item now",
     UNAVAILABLE: "it is not available, as the catalog stands now",
     NOT_ASKED_FOR: "it was not among the items that were asked for",
+    RULE: "a rule of the policy does not let it through, as the catalog stands now",
     FILTER: "the filter of the request does not let it through, as the catalog stands now",
-    EXCLUDED: "the request excluded it",
+    EXCLUDED: "the request or its placement excluded it",
+    OWNED: "the customer has it already",
     MUTED: "the customer has muted it, or what it would most probably lead to",
     RANKED_LOWER: "the model found others more likely: it was not among those that were valued",
     FLOOR: "it was expected to harm the customer, and such is never offered",
@@ -168,9 +174,14 @@ def _ranked(explanation: Explanation) -> list[str]:
         if ending != OFFERED:
             break
         score = float(candidates.probability_KT[at].sum())
+        item_id = candidates.item_ids[at]
         lot = " It stood there by lot." if _by_lot(decision, at) else ""
+        if item_id in decision.boosts:
+            lot = f" Its value is multiplied by {decision.boosts[item_id]:g}.{lot}"
+        if item_id in decision.pinned_item_ids:
+            lot = f" It is pinned there.{lot}"
         told.append(
-            f"{at + 1}. {explanation.name(candidates.item_ids[at])}: {score:.1%} likely to be what "
+            f"{at + 1}. {explanation.name(item_id)}: {score:.1%} likely to be what "
             f"the customer turned to next; worth {candidates.value_K[at]:.3g}, to the customer "
             f"{candidates.customer_K[at]:.3g}, to the company {candidates.company_K[at]:.3g}.{lot}"
         )

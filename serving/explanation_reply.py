@@ -57,6 +57,8 @@ def _considered(explanation: Explanation) -> list[decision_pb.ConsideredItem]:
                 company_value=float(candidates.company_K[at]),
                 value=float(candidates.value_K[at]),
                 propensity=float(candidates.propensity_K[at]),
+                boost=explanation.decision.boosts.get(item_id, 0.0),
+                pinned=item_id in explanation.decision.pinned_item_ids,
             )
         )
     return found

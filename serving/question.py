@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from features.interaction import Interaction
+from serving.items.asker import NOBODY, Asker
 from serving.items.filters import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """By what the value of one item is multiplied, or of those that a filter lets through."""
+
+    filter: Filter | None
+    item_id: str
+    factor: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +30,23 @@ class Question:
     candidates: tuple[str, ...] = ()  # empty: every item competes
     excluded: frozenset[str] = frozenset()
     filter: Filter | None = None
+    asker: Asker = NOBODY
+    rules: tuple[Filter, ...] = ()  # of the policy, for this asker
+    owned: frozenset[str] = frozenset()  # what the customer has, and is not to have again
+    boosts: tuple[Boost, ...] = ()
+    pinned: tuple[str, ...] = ()  # stand first, where they may be offered
+    new_items: int = 0  # so many that the model was not trained on compete in any case
     muted: frozenset[str] = frozenset()  # categories and brands, see features.topic
     muted_types: frozenset[str] = frozenset()  # nothing is offered that most probably leads to one
     interactions: tuple[Interaction, ...] = ()  # to record first
     recorded: tuple[Interaction, ...] = ()  # already, though it may not be visible yet
     only_looks: bool = False  # what is answered is shown to nobody as an offer, nor logged
     deadline: float | None = None  # in the loop's time
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Items that must not appear."""
+        return self.excluded | self.owned if self.owned else self.excluded
 
     @property
     def own(self) -> tuple[Interaction, ...]:

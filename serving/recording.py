@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from features.measures.customers import Measures
 from features.measures.samples import Sample, SampleLog
 from features.policy.arbitration import Silence
 from features.policy.arms import Arm
+from features.policy.favours import NOT_PINNED
 from features.record import RECORD_BYTES, moment
 from features.settings import Home
 from features.vocabulary import Initiator, Vocabulary
 from serving.decision import Decision
+from serving.items.filters import every_of
 from serving.items.removals import MUTED, removals
 from serving.metrics import Metrics
 from serving.model.scoring import Asked, Scored, now_tick
@@ -117,6 +120,9 @@ def logged(decided: Decided, *, most: int) -> LoggedDecision:
         history_newest_time=moment(newest) if history else None,
         history_hash=hash_of(history),
         types=list(considered.types) if considered is not None else [],
+        rule=every_of(question.rules),
+        owned_item_ids=sorted(question.owned)[:MAX_NAMED] if decided.measured else [],
+        **(_favours(considered) if considered is not None else {}),
         candidates=_candidates(considered, decision, most)
         if considered is not None
         else _popular(decision, most),
@@ -178,6 +184,21 @@ def _candidates(considered: Considered, decision: Decision, most: int) -> Candid
         position_K=position_K[order_K],
         propensity_K=propensity_K[order_K],
     )
+
+
+def _favours(considered: Considered) -> dict[str, Any]:
+    """Which of the candidates are pinned, boosted and new."""
+    favours, item_ids, found = considered.favours, considered.item_ids, dict[str, Any]()
+    if favours.pin_N is not None:
+        order = np.argsort(favours.pin_N, kind="stable")
+        pinned = order[favours.pin_N[order] != NOT_PINNED]
+        found["pinned_item_ids"] = [item_ids[at] for at in pinned.tolist()]
+    if favours.boost_N is not None:
+        boosted = np.flatnonzero(favours.boost_N != 1).tolist()
+        found["boosts"] = {item_ids[at]: float(favours.boost_N[at]) for at in boosted}
+    if favours.new_N is not None:
+        found["new_item_ids"] = [item_ids[at] for at in np.flatnonzero(favours.new_N).tolist()]
+    return found
 
 
 def _popular(decision: Decision, most: int) -> Candidates:

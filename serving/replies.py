@@ -75,6 +75,8 @@ def _candidate(ranked: Ranked, catalog: Catalog) -> bytes:
         company_value=ranked.company_value,
         value=ranked.value,
         propensity=ranked.propensity,
+        boost=ranked.boost,
+        pinned=ranked.pinned,
     )
     return candidate(said, ranked.intents)
 

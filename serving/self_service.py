@@ -11,9 +11,10 @@ from features.privacy.consent import consent_of, consent_records
 from features.privacy.preferences import Preferences, topic_count, topic_key
 from features.record import latest
 from features.topic import Topic
+from serving.asking import MAX_K
 from serving.batching.batcher import BatchError
 from serving.decider import Decider
-from serving.door import MAX_K, Door
+from serving.door import Door
 from serving.errors import ServingError, UnavailableError
 from serving.items.topics import named
 from serving.memory import Memory

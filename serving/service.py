@@ -14,6 +14,7 @@ from interplay.v1 import model_service_pb2 as model_pb
 from interplay.v1 import personalization_service_pb2 as personalization_pb
 
 from features.interaction import Violation, check_customer, check_id, customer_key, shown
+from serving.asking import hint_s, items_named_by, question_of
 from serving.batching.admission import Gate
 from serving.boundary import handler_of
 from serving.calls import Calls
@@ -23,11 +24,8 @@ from serving.decider import Decider
 from serving.door import (
     MAX_BATCH,
     Door,
-    hint_s,
     interactions_of,
-    items_named_by,
     items_of,
-    question_of,
 )
 from serving.errors import NotFoundError
 from serving.explaining import Explainer

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from features.policy.arbitration import Offers, Silence, arbitrate
 from features.policy.declaration import Policy
+from features.policy.favours import NO_FAVOURS, NOT_PINNED, Favours
+from features.policy.placing import placing
 from features.policy.worth import Expected
 
 DRAWS = 20_000
@@ -32,6 +34,7 @@ def offers(
     k: int = 10,
     score_N: Sequence[float] | None = None,
     seed: int = 0,
+    favours: Favours = NO_FAVOURS,
 ) -> Offers:
     return arbitrate(
         Expected(np.array(customer_N, float), np.array(company_N, float)),
@@ -41,6 +44,7 @@ def offers(
         cost_B=np.zeros(len(count_B)) if costs is None else np.array(costs, float),
         k_B=[k] * len(count_B),
         random=np.random.default_rng(seed),
+        favours=favours,
     )
 
 
@@ -127,3 +131,51 @@ def test_propensities_are_how_often_items_stand_in_their_places() -> None:
         assert distance < 16.3  # 0.1 % of chance, three degrees of freedom
         assert propensity_SP[:, place] == pytest.approx(right[at_SP[:, place]])
     assert (propensity_SP[:, 2] == 0).all()
+
+
+def test_a_boost_multiplies_what_both_sides_have_but_never_lifts_over_the_floor() -> None:
+    boosted = Favours(boost_N=np.array([3.0, 1.0, 100.0]))
+    given = offers([0.1, 0.2, -0.1], [0.0, 0.0, 0.2], [3], costs=[0.15], favours=boosted)
+    assert slates(given) == [[0, 1]]
+    assert given.value_N.tolist() == pytest.approx([0.15, 0.05, 9.85])
+    assert slates(offers([0.1, 0.2, -0.1], [0.0, 0.0, 0.2], [3], costs=[0.15])) == [[1]]
+
+
+def test_what_is_pinned_stands_first_and_surely_if_it_may_be_offered() -> None:
+    pins = Favours(pin_N=np.array([NOT_PINNED, 2, 1, 0, NOT_PINNED, NOT_PINNED]))
+    rules = policy(exploration={"share": 0.5, "places": 1})
+    values = [0.5, 0.1, 0.2, -0.1, 0.4, 0.3]
+    for seed in range(8):
+        given = offers(values, [0.0] * 6, [6], rules, k=5, seed=seed, favours=pins)
+        assert slates(given)[0][:2] == [2, 1]
+        assert slates(given)[0][2] in (0, 4, 5)
+        by_value = slates(given)[0][2] == 0
+        propensity = 0.5 / 3 + 0.5 * by_value
+        assert given.propensity_M.tolist() == pytest.approx([1, 1, propensity, 0, 0])
+
+
+@pytest.mark.parametrize("new_count", [0, 1, 3, 5])
+def test_new_items_get_their_share_of_what_is_drawn(new_count: int) -> None:
+    """Chi-square over 20,000 slates of three drawn places, behind one that is pinned."""
+    share, new_share, values = 0.5, 0.4, [0.4, 0.1, 0.3, 0.5, 0.2, 0.6]
+    exploration = {"share": share, "places": 3, "new_items": new_share}
+    new_K, pinned = np.arange(6) < new_count, [5]
+    pin_N = np.tile([NOT_PINNED] * 5 + [0], DRAWS)
+    rules, favours = policy(exploration=exploration), Favours(None, pin_N, np.tile(new_K, DRAWS))
+    given = offers(values * DRAWS, [0.0] * 6 * DRAWS, [6] * DRAWS, rules, k=4, favours=favours)
+    at_SP = given.at_M.reshape(DRAWS, 4) % 6
+    propensity_SP = given.propensity_M.reshape(DRAWS, 4)
+    assert (at_SP[:, 0] == 5).all()
+    law_PK = placing(np.array(values), np.ones(6, bool), policy=rules, k=4, pinned=pinned,
+                     new_K=new_K)  # fmt: skip
+    assert law_PK.sum(axis=1) == pytest.approx([1, 1, 1])
+    for place in (1, 2):
+        seen, right = np.bincount(at_SP[:, place], minlength=6), law_PK[place]
+        chosen = right > 0
+        assert not seen[~chosen].any()
+        distance = ((seen - DRAWS * right)[chosen] ** 2 / (DRAWS * right)[chosen]).sum()
+        assert distance < 18.5  # 0.1 % of chance, four degrees of freedom
+        assert propensity_SP[:, place] == pytest.approx(right[at_SP[:, place]])
+    if 0 < new_count < 5:
+        drawn = law_PK[1] - (1 - share) * (np.arange(6) == 3)
+        assert drawn[new_K].sum() == pytest.approx(share * new_share)

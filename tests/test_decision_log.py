@@ -6,6 +6,7 @@ from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from features.decisions.contract import (
     rows_of,
 )
 from features.decisions.decision import (
+    FIRST_COLUMNS,
+    SCHEMA,
     Candidates,
     LoggedDecision,
     decisions_of,
@@ -27,8 +30,9 @@ from features.decisions.decision import (
 )
 from features.decisions.draining import drain_decisions
 from features.decisions.finding import find_decision
-from features.decisions.parts import parts
+from features.decisions.parts import append, parts, scan_of
 from features.decisions.privacy import forget_decisions, retain_decisions
+from features.decisions.reading import read_decisions
 from features.decisions.sqlite import SqliteStream
 from features.decisions.writer import DecisionWriter
 from features.log.contract import LogError, open_log
@@ -238,3 +242,21 @@ def test_a_log_that_cannot_be_written_stops_nobody(
     writer.close()
     assert counts == {"written": 0, "dropped": 3}
     assert [each.message for each in caplog.records] == ["decisions are not logged: no disk"]
+
+
+def test_what_was_logged_before_there_were_all_columns_is_still_read(tmp_path: Path) -> None:
+    older = table_of([decided(1)]).select(SCHEMA.names[:FIRST_COLUMNS])
+    (batch,) = older.to_batches()
+    (read,) = decisions_of(rows_of(b"\x01" + batch.serialize().to_pybytes()))
+    assert (read.rule, read.boosts, read.pinned_item_ids) == ("", {}, [])
+    home = Home(tmp_path)
+    append(home.decisions, older)
+    newer = decided(2, rule="price < 2", boosts={"apple": 2.0}, owned_item_ids=["dates"])
+    append(home.decisions, table_of([newer]))
+    with duckdb.connect() as database:
+        rows = database.sql(f"SELECT rule, boosts FROM {scan_of(parts(home.decisions))}")
+        assert rows.order("rule").fetchall() == [("price < 2", {"apple": 2.0}), (None, None)]
+    every = {"since": NOON, "until": NOON + timedelta(hours=1)}
+    found = sorted(read_decisions(home, **every), key=lambda each: each.decide_time)
+    assert [each.boosts for each in found] == [{}, {"apple": 2.0}]
+    assert [each.owned_item_ids for each in found] == [[], ["dates"]]

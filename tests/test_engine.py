@@ -17,6 +17,7 @@ from interplay.v1.model_service_pb2_grpc import ModelServiceStub
 from interplay.v1.personalization_service_pb2 import (
     DEGRADATION_LEVEL_NONE,
     DEGRADATION_LEVEL_POPULARITY,
+    Boost,
     DecideInteractionRequest,
     DecideInteractionResponse,
 )
@@ -89,6 +90,7 @@ def serving(home: Path) -> Iterator[Served]:
         yield Served(started, target, engine, others)
 
 
+BOOSTS = [Boost(item_id="honey", factor=9), Boost(filter='category == ""', factor=2)]
 QUESTIONS: dict[str, dict[str, object]] = {
     "plain": {},
     "few": {"k": 2},
@@ -96,6 +98,7 @@ QUESTIONS: dict[str, dict[str, object]] = {
     "candidates": {"candidate_item_ids": ["honey", "dates", "unheard-of", "bread"]},
     "excluded": {"excluded_item_ids": ["apple", "eggs"], "k": 3},
     "filtered": {"filter": '!(brand == "Alpina") && category == ""'},
+    "favoured": {"pinned_item_ids": ["flour"], "boosts": BOOSTS, "k": 3},
     "nothing": {"filter": 'category == "shoes"'},
     "along": {"interactions": [viewed("", "flour", interaction_id="along")]},
     "kiosk": {"channel": "kiosk"},  # for which the model cannot run

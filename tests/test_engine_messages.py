@@ -32,7 +32,7 @@ from serving.model.registry import Model, Outline
 from serving.model.scorer import Scorer
 from serving.model.scoring import Asked, Found
 from serving.policy.ranking import Best
-from serving.question import Question
+from serving.question import Boost, Question
 from tests.artefacts import write_artefact
 
 CATALOG = Catalog(())
@@ -56,15 +56,30 @@ def asked(model: Model, history: bytes, asked_ns: int, **question: object) -> As
 
 
 def test_questions_come_out_as_they_went_in(model: Model) -> None:
+    boosts = (Boost(parse_filter("price < 2"), "", 1.0), Boost(None, "a", 1.0))
     batch = [
         asked(model, b"", 20),
         asked(model, bytes(2 * RECORD_BYTES), 20, channel="kiosk", candidates=("b", "a"), k=1),
         asked(model, bytes(RECORD_BYTES), 20, excluded=frozenset({"käse", "a b"})),
         asked(model, b"", 20, muted=frozenset({"brand:Alpina"}), excluded=frozenset({"a"})),
         asked(model, b"", 20, filter=parse_filter('category == "new\nline"'), candidates=("a",)),
+        asked(model, b"", 20, boosts=boosts, pinned=("b", "a"), new_items=16),
     ]
     unpacked = unpack_questions(pack_questions(batch), model, CATALOG)
     assert [said(each) for each in unpacked] == [said(each) for each in batch]
+
+
+def test_what_the_policy_adds_goes_to_the_engine_in_one_text(model: Model) -> None:
+    cheap, shoes, made = map(parse_filter, ("price < 2", 'category == "shoes"', 'brand == "x"'))
+    rules, boosts = (cheap, shoes), (Boost(cheap, "", 2.0), Boost(shoes, "", 3.0))
+    question = {"rules": rules, "filter": made, "boosts": boosts, "owned": frozenset({"b"})}
+    body = pack_questions([asked(model, b"", 1, excluded=frozenset({"a"}), **question)])
+    (unpacked,) = unpack_questions(body, model, CATALOG)
+    assert unpacked.question.excluded == {"a", "b"}
+    both = '(price < 2) && (category == "shoes") && (brand == "x")'
+    assert unpacked.question.filter == parse_filter(both)
+    either = parse_filter('(price < 2) || (category == "shoes")')
+    assert unpacked.question.boosts == (Boost(either, "", 1.0),)
 
 
 def said(asked: Asked) -> tuple[object, ...]:
@@ -138,19 +153,24 @@ def accepted(unpack: Callable[[bytes], object], body: bytes) -> bool:
     return True
 
 
+def head(*size: int) -> bytes:
+    """Of one question; what is not said is 0."""
+    return struct.pack("<Iq10Iq", 1, 1, *size, *[0] * (11 - len(size)))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         (struct.pack("<Iq", 0, 1), "0 questions"),
         (struct.pack("<Iq", 2**32 - 1, 1), "12 bytes where [0-9]+ are announced"),
-        (struct.pack("<Iq6Iq", 1, 1, 0, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"web", "0 items are asked"),
+        (head() + WEIGHTS + b"web", "0 items are asked"),
         (
-            struct.pack("<Iq6Iq", 1, 1, 1, 1, 0, 0, 0, 0, 0) + WEIGHTS + b"xweb",
+            head(1, 1) + WEIGHTS + b"xweb",
             "the history has 1 bytes",
         ),
-        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 9, 0, 0, 0, 0) + WEIGHTS + b"web", "bytes where"),
-        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 3, 0, 0, 0, 0) + WEIGHTS + b"???web", "position 1"),
-        (struct.pack("<Iq6Iq", 1, 1, 1, 0, 0, 0, 0, 0, 0) + WEIGHTS + b"\xff", "utf-8"),
+        (head(1, 0, 9) + WEIGHTS + b"web", "bytes where"),
+        (head(1, 0, 3) + WEIGHTS + b"???web", "position 1"),
+        (head(1) + WEIGHTS + b"\xff", "utf-8"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(model: Model, changes: bytes, told: str) -> None:

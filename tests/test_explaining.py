@@ -46,7 +46,7 @@ def test_what_was_offered_is_explained_in_fields_and_in_words(
     assert second.startswith("1. Bread: ")
     kept_out = [each for each in told.sentences if each.startswith("Items that were not")]
     assert kept_out == [
-        "Items that were not offered: 1 excluded by the request; "
+        "Items that were not offered: 1 excluded by the request or its placement; "
         "3 worth less than what was offered."
     ]
 
@@ -82,7 +82,7 @@ def test_an_item_that_is_asked_about_is_explained(running: Running, customer: st
     for item_id, ending in expected.items():
         assert explain(running, decision_id, item_id).item.ending == ending
     sentence = explain(running, decision_id, "apple").item.sentence
-    assert sentence == "Apple was not offered: the request excluded it."
+    assert sentence == "Apple was not offered: the request or its placement excluded it."
     whole = decide(running, customer, k=1, filter='brand == "Alpina"').decision_id
     assert explain(running, whole, "eggs").item.ending == "filter"
     assert explain(running, whole, "nothing-such").item.ending == "unknown-item"

@@ -6,6 +6,7 @@ import pytest
 from features.content import Content
 from features.encoding import ItemIndex
 from features.item import Item
+from serving.items.asker import Asker
 from serving.items.catalog import Catalog
 from serving.items.filters import MAX_FILTER_BYTES, FilterError, parse_filter
 from serving.items.masks import MAX_MASKS
@@ -69,9 +70,49 @@ def test_a_filter_lets_through_of_what_it_holds(catalog: Catalog, text: str, exp
 
 
 @pytest.mark.parametrize(
+    ("text", "asker", "expected"),
+    [
+        ("age >= 18", Asker(), ""),
+        ("age >= 18", Asker(age=17), ""),
+        ("age >= 18", Asker(age=18), "abcde"),
+        ("age != 18", Asker(), "abcde"),
+        ('!("outlet" in tags) || age > 20', Asker(age=20), "abe"),
+        ('!("outlet" in tags) || age > 20', Asker(age=21), "abcde"),
+        ('region == "DE" && price < 100', Asker("DE"), "ad"),
+        ('region != "DE" && price < 100', Asker("DE"), ""),
+        ('region in ["DE", ""]', Asker(), "abcde"),
+        ("region in tags", Asker("new"), "ac"),
+        ("region in tags", Asker(), ""),
+        (r'region in tags || !(brand == "so\"\\")', Asker('so "called"'), "abcde"),
+    ],
+)
+def test_a_rule_is_bound_to_who_is_asked_about(
+    catalog: Catalog, text: str, asker: Asker, expected: str
+) -> None:
+    filter = parse_filter(text).of(asker)
+    assert passing(catalog, filter.text) == expected
+    assert filter.of(Asker("other", 3)) is filter
+    if asker == Asker():
+        assert passing(catalog, text) == expected
+
+
+def test_who_is_told_alike_shares_a_mask() -> None:
+    rule = parse_filter('!("adult" in tags) || age >= 18 && region in ["DE", "AT"]')
+    adults = {rule.of(Asker(region, age)).text for region in ("DE", "AT") for age in (18, 40)}
+    assert len(adults) == 1
+    others = {rule.of(Asker(region, 40)).text for region in ("FR", "")}
+    assert others == {'!("adult" in tags)'}
+
+
+@pytest.mark.parametrize(
     ("text", "position", "token", "rule"),
     [
-        ('colour == "red"', 1, "colour", 'expected !, (, a "text", category, brand, currency, p'),
+        (
+            'colour == "red"',
+            1,
+            "colour",
+            'expected !, (, a "text", age, category, brand, currency, p',
+        ),
         ('category = "shoes"', 10, "=", "expected ==, !=, in"),
         ("category == 'shoes'", 13, "'", 'expected a "text"'),
         ('category == "shoes', 13, '"shoes', 'expected a "text"'),

@@ -32,6 +32,7 @@ ONLY_IN = {
     "redis": {"features/online/redis_link.py"},
     "interplay": {
         "serving/conversation.py",
+        "serving/asking.py",
         "serving/door.py",
         "serving/explanation_reply.py",
         "serving/preferences.py",

@@ -65,6 +65,38 @@ def test_what_the_vocabulary_does_not_have_is_told_with_its_line(tmp_path: Path)
     assert str(raised.value).startswith(f"{complaint}: web, app, ")
 
 
+def test_rules_are_compiled_and_their_faults_told_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("""version: one
+eligibility:
+  rule: age >= 18
+  owned: {types: [purchase, theft], unless: price > cheap}
+placements:
+  home:
+    filter: colour == "red"
+    boost:
+    - {factor: 2, filter: price < 3}
+    - factor: 2
+      filter: brand = "x"
+""")
+    with pytest.raises(PolicyError) as raised:
+        PolicyFile(path, load_vocabulary()).changed()
+    rows = [each.removeprefix(f"{path}:") for each in str(raised.value).splitlines()]
+    assert [each.partition(": position")[0] for each in rows] == [
+        "4: eligibility.owned.unless is 'price > cheap'",
+        "7: placements.home.filter is 'colour == \"red\"'",
+        "11: placements.home.boost.1.filter is 'brand = \"x\"'",
+        "4: eligibility.owned.types.1 is 'theft': must be a type of the vocabulary",
+    ]
+
+
+def test_a_boost_is_of_one_item_or_of_a_filter() -> None:
+    for both in ("", "filter: price < 3, item: a, "):
+        text = f"version: one\nplacements: {{home: {{boost: [{{{both}factor: 2}}]}}}}"
+        with pytest.raises(PolicyError, match=r"2: placements.home.boost.0 is .*one of filter and"):
+            parse_policy(text.encode(), Path("spring.yaml"))
+
+
 def test_a_change_is_found_once(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     file = PolicyFile(path, load_vocabulary())

@@ -13,12 +13,19 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 
-from features.decisions.decision import SCHEMA, LoggedDecision, decisions_of, table_of
+from features.decisions.decision import (
+    FIRST_COLUMNS,
+    SCHEMA,
+    LoggedDecision,
+    decisions_of,
+    table_of,
+)
 from features.log.contract import LogError
 from features.settings import FeatureSettings, Home
 
 MAX_BYTES = 4 << 30
-FORMAT = b"\x01"  # the first byte of a message; changes with SCHEMA
+FORMAT = b"\x02"  # the first byte of a message; changes with SCHEMA
+FORMATS = {b"\x01": pa.schema(list(SCHEMA)[:FIRST_COLUMNS]), FORMAT: SCHEMA}  # that are read
 
 Kept = Callable[[pa.Table], pa.Table]
 """Gives the rows that are kept, and the very table that it was given if those are all."""
@@ -83,13 +90,17 @@ def encode_rows(rows: pa.Table) -> bytes:
 
 def rows_of(message: bytes) -> pa.Table:
     """The rows of SCHEMA in a message; raises LogError for anything else."""
-    if not message.startswith(FORMAT):
+    if message[:1] not in FORMATS:
         raise LogError(f"{message[:8]!r} begins no message of decisions of this version")
+    schema = FORMATS[message[:1]]
     try:
-        batch = pa.ipc.read_record_batch(pa.py_buffer(message[1:]), SCHEMA)
+        batch = pa.ipc.read_record_batch(pa.py_buffer(message[1:]), schema)
     except (pa.ArrowInvalid, OSError) as error:
         raise LogError(f"a message of decisions cannot be read: {error}") from error
-    return pa.Table.from_batches([batch])
+    rows = pa.Table.from_batches([batch])
+    for each in list(SCHEMA)[len(schema) :]:
+        rows = rows.append_column(each, pa.nulls(len(rows), each.type))
+    return rows
 
 
 def read_logged(stream: Stream) -> Iterator[list[LoggedDecision]]:

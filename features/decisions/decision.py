@@ -54,10 +54,17 @@ SCHEMA = pa.schema(
         pa.field("history_hash", pa.string()),
         pa.field("types", TEXTS),
         pa.field("candidates", pa.list_(CANDIDATE)),
+        pa.field("rule", pa.string()),
+        pa.field("owned_item_ids", TEXTS),
+        pa.field("pinned_item_ids", TEXTS),
+        pa.field("boosts", pa.map_(pa.string(), pa.float64())),
+        pa.field("new_item_ids", TEXTS),
     ]
 )
-"""The columns of the decisions in Parquet: one row, one decision."""
+"""The columns of the decisions in Parquet: one row, one decision. New ones come at the end."""
 
+FIRST_COLUMNS = 26  # those that there were from the beginning
+MAPS = ("removed", "boosts")
 PLAIN = tuple(name for name in SCHEMA.names if name != "candidates")
 
 
@@ -107,6 +114,12 @@ class LoggedDecision:
     history_hash: str = ""
     types: Sequence[str] = field(default_factory=list)
     candidates: Candidates
+    rule: str = ""  # of the policy, as it was for this customer
+    owned_item_ids: Sequence[str] = field(default_factory=list)  # and so kept out
+    # Of the candidates:
+    pinned_item_ids: Sequence[str] = field(default_factory=list)  # in their order
+    boosts: Mapping[str, float] = field(default_factory=dict)  # by what values were multiplied
+    new_item_ids: Sequence[str] = field(default_factory=list)  # which had the share of new items
 
 
 def new_decision_id(now_ms: int | None = None) -> str:
@@ -129,10 +142,11 @@ def time_of(decision_id: str) -> datetime | None:
 def table_of(decisions: Sequence[LoggedDecision]) -> pa.Table:
     """Rows of SCHEMA."""
     columns = {name: [getattr(each, name) for each in decisions] for name in PLAIN}
-    columns["removed"] = [list(each.items()) for each in columns["removed"]]
-    arrays = [pa.array(columns[name], SCHEMA.field(name).type) for name in PLAIN]
-    candidates = _candidate_lists([each.candidates for each in decisions])
-    return pa.Table.from_arrays([*arrays, candidates], schema=SCHEMA)
+    for name in MAPS:
+        columns[name] = [list(each.items()) for each in columns[name]]
+    arrays = {name: pa.array(columns[name], SCHEMA.field(name).type) for name in PLAIN}
+    arrays["candidates"] = _candidate_lists([each.candidates for each in decisions])
+    return pa.Table.from_arrays([arrays[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _candidate_lists(every: Sequence[Candidates]) -> pa.Array:
@@ -170,8 +184,10 @@ def decisions_of(table: pa.Table) -> list[LoggedDecision]:
 
 
 def _decision_of(row: dict[str, Any]) -> LoggedDecision:
-    values = {name: row[name] for name in PLAIN}
-    values["removed"] = dict(values["removed"])
+    # What is null there has its default: it was logged before there was such a column.
+    values = {name: row[name] for name in PLAIN if row[name] is not None}
+    for name in values.keys() & set(MAPS):
+        values[name] = dict(values[name])
     return LoggedDecision(**values, candidates=_candidates_of(row))
 
 

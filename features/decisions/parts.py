@@ -100,7 +100,7 @@ def prune(root: Path, kept: Kept) -> int:
     return count
 
 
-def scan_of(found: Sequence[Path], columns: Sequence[str] = tuple(SCHEMA.names)) -> str:
-    """DuckDB's SQL for columns of all rows of some parts."""
+def scan_of(found: Sequence[Path]) -> str:
+    """DuckDB's SQL for all rows of some parts; older ones may lack the newest columns."""
     names = ", ".join("'" + str(each).replace("'", "''") + "'" for each in found)
-    return f"(SELECT {', '.join(columns)} FROM read_parquet([{names}], hive_partitioning = false))"
+    return f"read_parquet([{names}], hive_partitioning = false, union_by_name = true)"

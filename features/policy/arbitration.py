@@ -4,8 +4,12 @@ A candidate is worth the weighted value of both sides less what the customer's a
 silence is worth 0. It may be offered if it is worth more than silence, and not less to the customer
 than the floor: what harms the customer is not offered, whatever it earns.
 
-Of a share of decisions the first places are drawn from all that may be offered, each order being as
-likely. So the propensity of an item, the probability that it stands in a place, is known exactly:
+What is boosted is worth as many times more to both sides. What is pinned stands first, where it may
+be offered.
+
+Of a share of decisions the first places behind that are drawn from all that may be offered, each
+order being as likely but that new items may get a share (see exploring). So the propensity of an
+item, the probability that it stands in a place, is known exactly:
 
     share / (how many may be offered)  +  (1 - share) if by value it belongs there, else 0
 
@@ -23,6 +27,8 @@ import numpy as np
 
 from features.policy.arms import Treatment, treatment
 from features.policy.declaration import Policy
+from features.policy.exploring import chance, drawn
+from features.policy.favours import NO_FAVOURS, NOT_PINNED, Favours
 from features.policy.worth import Expected, value_of
 
 
@@ -60,6 +66,7 @@ def arbitrate(
     random: np.random.Generator,
     muted_N: np.ndarray | None = None,
     how: Treatment | None = None,
+    favours: Favours = NO_FAVOURS,
 ) -> Offers:
     """At most k of each customer's candidates; among equals the more probable comes first.
 
@@ -67,30 +74,95 @@ def arbitrate(
     """
     how = how or treatment([None] * len(count_B), policy.exploration, k_B)
     customer_N = np.repeat(np.arange(len(count_B)), count_B)
-    value_N = value_of(expected, policy) - cost_B[customer_N]
+    value_N = _value(expected, policy, favours) - cost_B[customer_N]
     merit_N = np.where(how.greedy_B[customer_N], score_N, value_N)
     open_N = (merit_N > 0) & (expected.customer_N >= policy.customer_floor)
     muted_B = np.zeros(len(count_B), np.int64)
     if muted_N is not None:
         open_N &= ~muted_N
         muted_B = np.bincount(customer_N[muted_N], minlength=len(count_B))
-    # By value: O that may be offered, and the place of each among those of its customer.
-    order_O = np.lexsort((-score_N, -merit_N, customer_N))
+    # By value, what is pinned first: O that may be offered, and the slot of each in its slate.
+    keys = [-score_N, -merit_N, customer_N]
+    if favours.pin_N is not None:
+        keys.insert(2, favours.pin_N)
+    order_O = np.lexsort(keys)
     order_O = order_O[open_N[order_O]]
     customer_O = customer_N[order_O]
     open_B = np.bincount(customer_O, minlength=len(count_B))
-    place_O = _places(open_B)
-    # Which of them stands there in fact.
-    kept_O = place_O < np.asarray(k_B)[customer_O]
-    taken_M = np.flatnonzero(kept_O)
-    if how.share_B.any():
-        taken_M = _drawn(customer_O, open_B, how, random)[kept_O]
-    by_value_M = place_O[taken_M] == place_O[kept_O]
-    propensity_M = _propensity(place_O[kept_O], by_value_M, open_B, customer_O[kept_O], how)
+    slates = _slates(order_O, customer_O, open_B, favours, how)
+    kept_O = _places(open_B) < np.asarray(k_B)[customer_O]
+    taken_M = _taken(slates, how, random)[kept_O]
+    propensity_M = _propensity(slates, taken_M, np.flatnonzero(kept_O), how)
     offered_B = np.minimum(open_B, k_B).tolist()
     every = zip(offered_B, count_B, muted_B.tolist(), strict=True)
     silence_B = [None if offered else _silence(held, muted) for offered, held, muted in every]
     return Offers(offered_B, order_O[taken_M], value_N, propensity_M, silence_B)
+
+
+def _value(expected: Expected, policy: Policy, favours: Favours) -> np.ndarray:
+    value_N = value_of(expected, policy)
+    return value_N if favours.boost_N is None else value_N * favours.boost_N
+
+
+@dataclass(frozen=True, slots=True)
+class _Slates:
+    """What may be offered, customer by customer, by value; what is pinned stands first."""
+
+    customer_O: np.ndarray
+    place_O: np.ndarray  # among what is not pinned, 0, 1, ...; below 0 for what is
+    new_O: np.ndarray | None
+    size: int  # B
+
+    @property
+    def free(self) -> np.ndarray:
+        """What is not pinned."""
+        return np.flatnonzero(self.place_O >= 0)
+
+
+def _slates(
+    order_O: np.ndarray,
+    customer_O: np.ndarray,
+    open_B: np.ndarray,
+    favours: Favours,
+    how: Treatment,
+) -> _Slates:
+    place_O, new_O = _places(open_B), None
+    if favours.new_N is not None:
+        new_O = favours.new_N[order_O] & (how.new_B > 0)[customer_O]
+    if favours.pin_N is not None:
+        pinned_O = favours.pin_N[order_O] != NOT_PINNED
+        place_O = place_O - np.bincount(customer_O[pinned_O], minlength=len(open_B))[customer_O]
+    return _Slates(customer_O, place_O, new_O, len(open_B))
+
+
+def _taken(slates: _Slates, how: Treatment, random: np.random.Generator) -> np.ndarray:
+    """Which of the O stands in the slot of each."""
+    taken_O = np.arange(len(slates.place_O))
+    if how.share_B.any():
+        free_O, new_O = slates.free, slates.new_O
+        free_new = None if new_O is None else new_O[free_O]
+        customer_O, place_O = slates.customer_O[free_O], slates.place_O[free_O]
+        taken_O[free_O] = free_O[drawn(customer_O, place_O, free_new, how, random)]
+    return taken_O
+
+
+def _propensity(
+    slates: _Slates, taken_M: np.ndarray, slot_M: np.ndarray, how: Treatment
+) -> np.ndarray:
+    """With which probability each stands in its slot; both are numbers of the O."""
+    customer_M, place_M = slates.customer_O[slot_M], slates.place_O[slot_M]
+    free_O, new_O, share_M = slates.free, slates.new_O, how.share_B[customer_M]
+    free_B = np.bincount(slates.customer_O[free_O], minlength=slates.size)
+    if new_O is None:
+        chance_M = 1 / np.maximum(free_B, 1)[customer_M]
+    else:
+        new_B = np.bincount(slates.customer_O[free_O[new_O[free_O]]], minlength=slates.size)
+        counts = new_B[customer_M], (free_B - new_B)[customer_M]
+        chance_M = chance(place_M, new_O[taken_M], *counts, how.new_B[customer_M])
+    propensity_M = share_M * chance_M + (1 - share_M) * (taken_M == slot_M)
+    propensity_M[place_M >= how.places_B[customer_M]] = 0.0
+    propensity_M[place_M < 0] = 1.0
+    return propensity_M
 
 
 def _silence(held: int, muted: int) -> Silence:
@@ -100,36 +172,7 @@ def _silence(held: int, muted: int) -> Silence:
     return Silence.MUTED if held == muted else Silence.LOW_VALUE
 
 
-def _drawn(
-    customer_O: np.ndarray, open_B: np.ndarray, how: Treatment, random: np.random.Generator
-) -> np.ndarray:
-    """Each customer's order: where it is explored, first so many by lot, then the rest by value."""
-    place_O, places_O = _places(open_B), how.places_B[customer_O]
-    lot_O = place_O[_inverse(np.lexsort((random.random(len(customer_O)), customer_O)))]
-    explored_O = (random.random(len(open_B)) < how.share_B)[customer_O]
-    key_O = np.where(explored_O & (lot_O < places_O), lot_O, places_O)
-    return np.lexsort((place_O, key_O, customer_O))
-
-
-def _propensity(
-    place_M: np.ndarray,
-    by_value_M: np.ndarray,
-    open_B: np.ndarray,
-    customer_M: np.ndarray,
-    how: Treatment,
-) -> np.ndarray:
-    share_M = how.share_B[customer_M]
-    drawn_M = share_M / open_B[customer_M] + (1 - share_M) * by_value_M
-    return np.where(place_M < how.places_B[customer_M], drawn_M, 0.0)
-
-
 def _places(count_B: np.ndarray) -> np.ndarray:
     """0, 1, ... anew for each customer."""
     starts = np.cumsum(count_B) - count_B
     return np.arange(count_B.sum()) - np.repeat(starts, count_B)
-
-
-def _inverse(order: np.ndarray) -> np.ndarray:
-    inverse = np.empty_like(order)
-    inverse[order] = np.arange(len(order))
-    return inverse

@@ -69,6 +69,7 @@ class Treatment:
     greedy_B: np.ndarray  # whether by probability alone
     share_B: np.ndarray  # of exploration: with which probability the first places are drawn
     places_B: np.ndarray  # and how many they are
+    new_B: np.ndarray  # with which probability new items come first then; 0: they are like all
 
 
 def treatment(
@@ -78,4 +79,5 @@ def treatment(
     greedy_B = np.array([each is Arm.PROPENSITY_ONLY for each in arm_B], bool)
     random_B = np.array([each is Arm.RANDOM_ELIGIBLE for each in arm_B], bool)
     share_B = np.where(greedy_B, 0.0, np.where(random_B, 1.0, exploration.share))
-    return Treatment(greedy_B, share_B, np.where(random_B, k_B, exploration.places))
+    places_B = np.where(random_B, k_B, exploration.places)
+    return Treatment(greedy_B, share_B, places_B, np.where(random_B, 0.0, exploration.new_items))

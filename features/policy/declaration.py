@@ -1,4 +1,4 @@
-"""What a policy declares: values, weights, floor, attention, contact, exploration, experiment."""
+"""What a policy declares: values, floor, eligibility, attention, contact, exploration, arms."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from features.declared import DeclarationError, Declared, Section, parse
+from features.policy.eligibility import Eligibility, Placement
 from features.policy.experiment import Experiment, Share
 from features.policy.restraint import ANY_CHANNEL, Contact
 
@@ -51,6 +52,7 @@ class Exploration(Section):
 
     share: Share = 0.0
     places: Annotated[int, Field(ge=1, le=100)] = 3
+    new_items: Share = 0.0  # of what is drawn: items that the model has not been trained on
 
 
 class Policy(Section):
@@ -60,6 +62,8 @@ class Policy(Section):
     values: dict[str, TypeWorth] = Field(default={})
     weights: Weights = Weights()
     customer_floor: Worth = 0.0
+    eligibility: Eligibility = Eligibility()
+    placements: dict[str, Placement] = Field(default={})
     attention: Attention = Attention()
     contact: Contact = Contact()
     exploration: Exploration = Exploration()

@@ -4,10 +4,10 @@ B questions of a batch   N ranked of all   T predicted types   U types and silen
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -15,19 +15,18 @@ import numpy as np
 
 from features.record import RECORD_BYTES
 from serving.items.catalog import Catalog
-from serving.items.filters import parse_filter
+from serving.items.filters import any_of, compiled, every_of
 from serving.model.registry import Model
 from serving.model.scoring import Asked, Found
 from serving.policy.ranking import Best
-from serving.question import Question
+from serving.question import Boost, Question
 
 MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the largest questions
 LOST = -1  # as a count of items: the model could not run for this question
 _HEAD = Struct("<IB")  # bytes of the body, kind
 _BATCH = Struct("<Iq")  # questions, when the oldest of them was asked
-_QUESTION = Struct(
-    "<6Iq"
-)  # most, bytes of history and of filter, three counts of texts, as of when
+# Most, bytes of history, of filter and of boosts, five counts of texts, new items, as of when.
+_QUESTION = Struct("<10Iq")
 _COUNT, _FLOAT = np.dtype("<i4"), np.dtype("<f4")
 _ANSWER = Struct("<IIIqII")  # B, N, T, when the run began, batch size, max length
 
@@ -93,20 +92,26 @@ def unpack_model(body: bytes) -> tuple[str, str]:
 
 def pack_questions(asked: Sequence[Asked]) -> bytes:
     """The body of ASK. Ids and channels hold no control characters, so a newline ends each."""
-    sizes, filters, texts = [], [], []
+    sizes, filters, boosts, texts = [], [], [], []
     for each in asked:
         question = each.question
-        filter = question.filter.text.encode() if question.filter else b""
-        named = [*question.candidates, *question.excluded, *question.muted]
-        counts = len(question.candidates), len(question.excluded), len(question.muted)
-        size = each.most, len(each.history), len(filter), *counts, each.at_tick
-        sizes.append(_QUESTION.pack(*size))
-        filters.append(filter)
-        texts += [each.channel, *named]
+        every = (*question.rules, question.filter) if question.filter else question.rules
+        both = every_of(every).encode(), any_of(b.filter for b in question.boosts).encode()
+        named: list[Collection[str]] = [
+            *(question.candidates, question.left_out, question.muted, question.pinned),
+            [each.item_id for each in question.boosts if each.item_id],
+        ]
+        size = each.most, len(each.history), *map(len, both), *map(len, named)
+        sizes.append(_QUESTION.pack(*size, question.new_items, each.at_tick))
+        filters.append(both[0])
+        boosts.append(both[1])
+        texts += [each.channel, *chain.from_iterable(named)]
     head = _BATCH.pack(len(asked), min(each.asked_ns for each in asked))
     weights = [each.weight_T.astype(_FLOAT, copy=False).tobytes() for each in asked]
     histories = [each.history for each in asked]
-    return b"".join([head, *sizes, *weights, *histories, *filters, "\n".join(texts).encode()])
+    return b"".join(
+        [head, *sizes, *weights, *histories, *filters, *boosts, "\n".join(texts).encode()]
+    )
 
 
 def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]:
@@ -119,13 +124,14 @@ def unpack_questions(body: bytes, model: Model, catalog: Catalog) -> list[Asked]
         weights, start = _numbers(body, start, _FLOAT, count * T)
         histories, start = _cut(body, start, [each[1] for each in sizes])
         filters, start = _cut(body, start, [each[2] for each in sizes])
+        boosts, start = _cut(body, start, [each[3] for each in sizes])
         texts = str(body[start:], "utf-8").split("\n")
-        if not 0 < count == len(sizes) or len(texts) != sum(1 + sum(each[3:6]) for each in sizes):
+        if not 0 < count == len(sizes) or len(texts) != sum(1 + sum(each[4:9]) for each in sizes):
             raise MessageError(f"{count} questions, {len(texts)} texts")
         following = iter(texts)
         questions = [
-            _question(size, str(filter, "utf-8"), following)
-            for size, filter in zip(sizes, filters, strict=True)
+            _question(size, str(filter, "utf-8"), str(boost, "utf-8"), following)
+            for size, filter, boost in zip(sizes, filters, boosts, strict=True)
         ]
         every = zip(questions, histories, weights.reshape(count, T), sizes, strict=True)
         return [
@@ -144,18 +150,24 @@ def _cut(body: bytes, start: int, sizes: Sequence[int]) -> tuple[list[bytes], in
     return [body[begin:end] for begin, end in pairwise(ends)], ends[-1]
 
 
-def _question(size: Sequence[int], filter: str, texts: Iterator[str]) -> Question:
-    most, history_bytes, _, candidates, excluded, muted, _ = size
+def _question(size: Sequence[int], filter: str, boosts: str, texts: Iterator[str]) -> Question:
+    most, history_bytes, *_ = size
     if not most or history_bytes % RECORD_BYTES:
         raise MessageError(f"{most} items are asked, the history has {history_bytes} bytes")
     return Question(
         customer_key="",  # nobody's name goes to the engine
         channel=next(texts),
         k=most,
-        candidates=tuple(islice(texts, candidates)),
-        excluded=frozenset(islice(texts, excluded)),
-        muted=frozenset(islice(texts, muted)),
-        filter=parse_filter(filter) if filter else None,
+        filter=compiled(filter) if filter else None,
+        candidates=tuple(islice(texts, size[4])),
+        excluded=frozenset(islice(texts, size[5])),
+        muted=frozenset(islice(texts, size[6])),
+        pinned=tuple(islice(texts, size[7])),
+        boosts=(
+            *((Boost(compiled(boosts), "", 1.0),) if boosts else ()),
+            *(Boost(None, each, 1.0) for each in islice(texts, size[8])),
+        ),
+        new_items=size[9],
     )
 
 

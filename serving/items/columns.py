@@ -112,4 +112,50 @@ class Some:
         return mask_V
 
 
-Condition = OneOf | Tagged | Price | Not | Every | Some
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Holds of every item, or of none."""
+
+    holds: bool
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Of which items it holds."""
+        return np.full(len(columns.price_V), self.holds)
+
+
+# ---- Of the customer who is asked about: to be bound, see asker; until then nothing is known -----
+
+
+@dataclass(frozen=True, slots=True)
+class RegionIn:
+    """The customer's region is one of these."""
+
+    terms: tuple[str, ...]
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Of which items it holds."""
+        return Always("" in self.terms).mask(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTagged:
+    """The customer's region is one of the tags."""
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Of which items it holds."""
+        return Always(False).mask(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """An age that is not known differs from every number, and is neither more nor less."""
+
+    relation: str
+    number: float
+
+    def mask(self, columns: Columns) -> np.ndarray:
+        """Of which items it holds."""
+        return Always(self.relation == "!=").mask(columns)
+
+
+Condition = OneOf | Tagged | Price | Not | Every | Some | Always | RegionIn | RegionTagged | Age

@@ -16,8 +16,8 @@ from serving.question import Question
 
 OVER_FETCH = 32  # so many excluded items are fetched and left out; more are masked
 
-Competition: TypeAlias = tuple[tuple[str, ...], Filter | None, frozenset[str], frozenset[str]]
-"""Candidates, filter, what is masked and what muted: who agrees in all of them shares a mask."""
+Competition: TypeAlias = tuple[tuple[str, ...], tuple[Filter, ...], frozenset[str], frozenset[str]]
+"""Candidates, filters, what is masked and what muted: who agrees in all of them shares a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +47,26 @@ def eligible_for(questions: Sequence[Question], masks: Masks, most_B: Sequence[i
 
 
 def _competition(question: Question) -> Competition:
-    masked = question.excluded - _over_fetched(question)
-    return question.candidates, question.filter, masked, question.muted
+    masked = question.left_out - _over_fetched(question)
+    filters = (*question.rules, question.filter) if question.filter else question.rules
+    return question.candidates, filters, masked, question.muted
 
 
 def _over_fetched(question: Question) -> frozenset[str]:
     """Excluded items that share their mask with questions for which they compete."""
-    over = not question.candidates and len(question.excluded) <= OVER_FETCH
-    return question.excluded if over else frozenset()
+    over = not question.candidates and len(question.left_out) <= OVER_FETCH
+    return question.left_out if over else frozenset()
 
 
 def _mask(competition: Competition, masks: Masks) -> np.ndarray:
-    candidates, filter, masked, muted = competition
+    candidates, filters, masked, muted = competition
     axis = masks.axis
     eligible_V = axis.available_V
     if candidates:
         eligible_V = np.zeros_like(axis.available_V)
         places = axis.places(candidates)
         eligible_V[places] = axis.available_V[places]
-    if filter is not None:
+    for filter in filters:
         eligible_V = eligible_V & masks.of(filter)
     if muted:
         eligible_V = eligible_V & ~muted_mask(muted, axis)

@@ -1,10 +1,12 @@
-"""Filters: a small part of CEL, in which callers say which items of the catalog may compete.
+"""Filters: a small part of CEL, in which callers and policies say which items may compete.
 
 category == "shoes" && !("outlet" in tags) && price < 100 && brand in ["Alpina", "Corsa"]
+!("adult" in tags) || age >= 18
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 import numpy as np
@@ -18,7 +20,21 @@ from lark import (
     v_args,
 )
 
-from serving.items.columns import TEXTS, Columns, Condition, Every, Not, OneOf, Price, Some, Tagged
+from serving.items.asker import NOBODY, Asker, bound, text_of
+from serving.items.columns import (
+    TEXTS,
+    Age,
+    Columns,
+    Condition,
+    Every,
+    Not,
+    OneOf,
+    Price,
+    RegionIn,
+    RegionTagged,
+    Some,
+    Tagged,
+)
 
 MAX_FILTER_BYTES = 1000
 MAX_NESTING = 32  # of "(" and "!" in a filter: bounds the stack
@@ -34,6 +50,10 @@ negation: "!" (negation | group)
     | TEXT "in" "[" STRING ("," STRING)* "]" -> one_of
     | STRING "in" "tags" -> tagged
     | "price" RELATION NUMBER -> price
+    | "region" EQUALITY STRING -> region_equality
+    | "region" "in" "[" STRING ("," STRING)* "]" -> region_in
+    | "region" "in" "tags" -> region_tagged
+    | "age" RELATION NUMBER -> age
 TEXT: /(category|brand|currency)\b/
 EQUALITY: "==" | "!="
 RELATION: "<=" | ">=" | "<" | ">" | "==" | "!="
@@ -68,11 +88,21 @@ class Filter:
     """A text, and what it says."""
 
     text: str
-    condition: Condition
+    condition: Condition = field(compare=False)
 
     def mask(self, columns: Columns) -> np.ndarray:
         """Which items it lets through."""
         return self.condition.mask(columns)
+
+    def of(self, asker: Asker) -> "Filter":
+        """What it says where this customer is asked about."""
+        condition = bound(self.condition, asker)
+        return self if condition == self.condition else Filter(text_of(condition), condition)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it depends on who is asked about."""
+        return self.of(NOBODY) is not self
 
 
 @lru_cache(MAX_COMPILED)
@@ -81,10 +111,31 @@ def parse_filter(text: str) -> Filter:
     if len(text.encode()) > MAX_FILTER_BYTES:
         raise FilterError(f"must be at most {MAX_FILTER_BYTES} bytes", text, 0)
     _check_nesting(text)
+    return compiled(text)
+
+
+@lru_cache(MAX_COMPILED)
+def compiled(text: str) -> Filter:
+    """The same for texts that are put together here, of whatever size."""
     try:
         return Filter(text, _Conditions().transform(_parser().parse(text)))
     except UnexpectedInput as error:
         raise _complaint(text, error) from None
+
+
+def every_of(filters: Iterable[Filter | None]) -> str:
+    """One text that holds where all of these do; empty for none."""
+    return _joined(" && ", filters)
+
+
+def any_of(filters: Iterable[Filter | None]) -> str:
+    """One text that holds where any of these does; empty for none."""
+    return _joined(" || ", filters)
+
+
+def _joined(link: str, filters: Iterable[Filter | None]) -> str:
+    texts = [each.text for each in filters if each is not None]
+    return link.join(f"({each})" for each in texts) if len(texts) > 1 else "".join(texts)
 
 
 def _check_nesting(text: str) -> None:
@@ -118,6 +169,19 @@ class _Conditions(Transformer[Token, Condition]):
 
     def price(self, relation: Token, number: Token) -> Condition:
         return Price(str(relation), float(number))
+
+    def region_equality(self, relation: Token, term: str) -> Condition:
+        equal = RegionIn((term,))
+        return equal if relation == "==" else Not(equal)
+
+    def region_in(self, *terms: str) -> Condition:
+        return RegionIn(terms)
+
+    def region_tagged(self) -> Condition:
+        return RegionTagged()
+
+    def age(self, relation: Token, number: Token) -> Condition:
+        return Age(str(relation), float(number))
 
     def negation(self, part: Condition) -> Condition:
         return Not(part)

@@ -11,7 +11,9 @@ from serving.question import Question
 
 UNAVAILABLE = "unavailable"
 NOT_ASKED_FOR = "not-asked-for"  # only some items were to compete
+RULE = "rule"  # of the policy
 FILTER = "filter"
+OWNED = "owned"
 EXCLUDED = "excluded"
 MUTED = "muted"
 RANKED_LOWER = "ranked-lower"  # by the model: not among the candidates that are valued
@@ -25,8 +27,9 @@ def removals(question: Question, catalog: Catalog, considered_count: int) -> dic
     found = {UNAVAILABLE: len(catalog) - left}
     for reason, kept_V in _sieves(question, axis):
         open_V &= kept_V
-        found[reason] = left - int(open_V.sum())
-        left -= found[reason]
+        count = left - int(open_V.sum())
+        found[reason] = found.get(reason, 0) + count
+        left -= count
     found[RANKED_LOWER] = left - considered_count
     return {reason: count for reason, count in found.items() if count > 0}
 
@@ -35,10 +38,14 @@ def _sieves(question: Question, axis: ItemAxis) -> Iterator[tuple[str, np.ndarra
     """What each reason lets through, in the order in which they are looked at."""
     if question.candidates:
         yield NOT_ASKED_FOR, _among(question.candidates, axis)
+    for rule in question.rules:
+        yield RULE, rule.mask(axis.columns)
     if question.filter is not None:
         yield FILTER, question.filter.mask(axis.columns)
     if question.excluded:
         yield EXCLUDED, ~_among(question.excluded, axis)
+    if question.owned:
+        yield OWNED, ~_among(question.owned, axis)
     if question.muted:
         yield MUTED, ~muted_mask(question.muted, axis)
 

@@ -17,13 +17,15 @@ from features.record import RECORD_BYTES, TICKS_PER_SECOND
 from features.vocabulary import SILENCE
 from serving.batching.padding import runs_of
 from serving.items.axis import ItemAxis
+from serving.items.beside import beside_for, with_rows
 from serving.items.catalog import Catalog
 from serving.items.eligibility import Eligible, eligible_for
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
 from serving.policy.considered import Considered, considered
-from serving.policy.ranking import Best, Ranked, best, most_popular, rank
+from serving.policy.favouring import favours_for
+from serving.policy.ranking import Best, Ranked, best, gathered, most_popular, rank
 from serving.policy.terms import Terms
 from serving.question import Question
 from serving.wire import candidate_intents, reply_intents
@@ -150,15 +152,20 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
     began_ns = time.time_ns()
     metrics.queue_s.observe((began_ns - min(each.asked_ns for each in asked)) / 1e9)
     most_B = [each.most for each in asked]
-    eligible = eligible_for(questions, masks, most_B)
+    eligible, rows = eligible_for(questions, masks, most_B), asked
+    beside = beside_for(questions, masks, eligible, most_B)
+    if beside is not None:
+        eligible = with_rows(eligible, beside)
+        rows = [*asked, *(asked[at] for at in beside.question_R)]
+        most_B += beside.most_R
     with metrics.model_s.time():
         scores = scorer.score(
-            [each.history for each in asked],
-            [scorer.channel_code(each.channel) for each in asked],
-            np.array([each.at_tick or now_tick() for each in asked]),
+            [each.history for each in rows],
+            [scorer.channel_code(each.channel) for each in rows],
+            np.array([each.at_tick or now_tick() for each in rows]),
             eligible_EV=eligible.eligible_EV,
             mask_B=eligible.mask_B,
-            weight_BT=np.stack([each.weight_T for each in asked]),
+            weight_BT=np.stack([each.weight_T for each in rows]),
             fresh=Fresh(masks.axis.fresh, masks.axis.fresh_ND1),
             k=eligible.k,
         )
@@ -171,6 +178,8 @@ def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
         item_ids=axis.item_ids,
         price_V=axis.columns.price_V,
     )
+    if beside is not None:
+        kept = gathered(kept, [*range(len(asked)), *beside.question_R])
     return Found(kept, model.version, scorer.contract.max_length, began_ns, len(asked))
 
 
@@ -180,8 +189,8 @@ def _open(
     """Which of the ranked items may be offered."""
     open_BK: np.ndarray = eligible.eligible_EV[eligible.mask_B[:, None], item_BK]
     for at, each in enumerate(questions):
-        if each.excluded:
-            open_BK[at] &= ~np.isin(item_BK[at], axis.places(each.excluded))
+        if left_out := each.left_out:
+            open_BK[at] &= ~np.isin(item_BK[at], axis.places(left_out))
     return open_BK
 
 
@@ -194,6 +203,7 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
     muted_N = _muted(questions, best, types)
     k_B = [each.k for each in questions]
     costs = [policy.attention.cost(each.channel, unasked=each.unasked) for each in questions]
+    favours = favours_for(questions, best, asked[0].catalog.axis)
     offers = arbitrate(
         worth,
         best.joint_NT.sum(axis=1),
@@ -204,9 +214,13 @@ def tell(found: Found, asked: Sequence[Asked], types: Sequence[str]) -> list[Sco
         random=RANDOM,
         muted_N=muted_N,
         how=treatment([each.arm for each in asked], policy.exploration, k_B),
+        favours=favours,
     )
-    every_considered = considered(best, worth, offers, types=types, costs=costs, muted_N=muted_N)
-    every_ranked = rank(best, worth, offers, candidate_intents(types, best.joint_NT[offers.at_M]))
+    every_considered = considered(
+        best, worth, offers, favours, types=types, costs=costs, muted_N=muted_N
+    )
+    intents_M = candidate_intents(types, best.joint_NT[offers.at_M])
+    every_ranked = rank(best, worth, offers, intents_M, favours)
     every_intents = reply_intents((*types, SILENCE), best.intent_BU)
     run = found.version, found.max_length, found.began_ns, found.batch_size
     return [
@@ -237,10 +251,14 @@ def popular(model: Model, catalog: Catalog, question: Question) -> Scored:
         return Scored([], b"", version, max_length, popular=True, silence=Silence.LOW_VALUE)
     masks, by_channel = catalog.masks, model.popularity
     ranked = most_popular(
-        chain(by_channel.get(question.channel, ()), by_channel.get("", ())),
+        chain(
+            masks.axis.places(question.pinned),
+            by_channel.get(question.channel, ()),
+            by_channel.get("", ()),
+        ),
         item_ids=masks.axis.item_ids,
         eligible_V=eligible_for([question], masks, [question.k]).of(0),
-        excluded=masks.axis.places(question.excluded),
+        excluded=masks.axis.places(question.left_out),
         k=question.k,
     )
     silence = None if ranked else Silence.NOT_ELIGIBLE
@@ -263,7 +281,7 @@ def by_wish(question: Question, asked: Asked, scored: Scored) -> Scored:
         return scored
     masks = asked.catalog.masks
     open_V = eligible_for([question], masks, [1]).of(0).copy()
-    open_V[masks.axis.places(question.excluded)] = False
+    open_V[masks.axis.places(question.left_out)] = False
     return replace(scored, silence=Silence.MUTED) if open_V.any() else scored
 
 

@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from features.policy.arbitration import Offers
+from features.policy.favours import NO_FAVOURS, Favours
 from features.policy.worth import Expected
 from serving.policy.ranking import Best
 
@@ -30,12 +31,14 @@ class Considered:
     at_J: np.ndarray  # what was offered, in order, as places among the K
     propensity_J: np.ndarray
     cost: float  # of the customer's attention
+    favours: Favours  # of these K
 
 
 def considered(
     best: Best,
     expected: Expected,
     offers: Offers,
+    favours: Favours = NO_FAVOURS,
     *,
     types: Sequence[str],
     costs: Sequence[float],
@@ -57,6 +60,7 @@ def considered(
             offers.at_M[first:last] - begin,
             offers.propensity_M[first:last],
             cost,
+            favours.within(begin, end),
         )
         for (begin, end), (first, last), cost in zip(spans, offered, costs, strict=True)
     ]

@@ -47,10 +47,10 @@ def contact_terms(rules: Contact, vocabulary: Vocabulary) -> ContactTerms:
     return ContactTerms(
         rules,
         tuple((each.name, each.code, int(d * TICKS_PER_DAY)) for each, d in after.items()),
-        _of(rules.open_case.opened_by, vocabulary),
-        _of(rules.open_case.closed_by, vocabulary),
-        _of((each.name for each in ours if each.customer_value > 0), vocabulary),
-        _of([DISMISSAL], vocabulary),
+        types_of(rules.open_case.opened_by, vocabulary),
+        types_of(rules.open_case.closed_by, vocabulary),
+        types_of((each.name for each in ours if each.customer_value > 0), vocabulary),
+        types_of([DISMISSAL], vocabulary),
         tuple(_typed(each, vocabulary) for each in rules.limits),
         vocabulary.channels,
         {by: to for by, to in LANDING.items() if to in vocabulary.channels} | rules.landing,
@@ -79,11 +79,12 @@ def stray_landings(rules: Contact, vocabulary: Vocabulary) -> list[Misfit]:
 
 
 def _typed(limit: Limit, vocabulary: Vocabulary) -> TypedLimit:
-    types = _of([limit.type] if limit.type else CONTACTS, vocabulary)
+    types = types_of([limit.type] if limit.type else CONTACTS, vocabulary)
     return TypedLimit(limit, types, vocabulary.channel_code(limit.channel or ""))
 
 
-def _of(names: Iterable[str], vocabulary: Vocabulary) -> np.ndarray:
+def types_of(names: Iterable[str], vocabulary: Vocabulary) -> np.ndarray:
+    """Which type codes are of these names; those that there are not are passed over."""
     chosen = np.zeros(CODES, bool)
     chosen[[vocabulary.types[each].code for each in names if each in vocabulary.types]] = True
     return chosen

@@ -6,11 +6,12 @@ N candidates of all customers, one customer after the other   M offered of them
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice, pairwise, repeat
 
 import numpy as np
 
 from features.policy.arbitration import Offers
+from features.policy.favours import NO_FAVOURS, NOT_PINNED, Favours
 from features.policy.worth import Expected
 from serving.model.scorer import Scores
 
@@ -29,6 +30,8 @@ class Ranked:
     company_value: float = 0.0
     value: float = 0.0
     propensity: float = 0.0
+    boost: float = 0.0  # by what the value was multiplied; 0 where by nothing
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,29 @@ def best(
     )
 
 
+def gathered(found: Best, question_R: Sequence[int]) -> Best:
+    """One list for each question, of which the first row is its own; an item counts once."""
+    spans = list(pairwise(accumulate(found.count_B, initial=0)))
+    own_B = [dict[str, int]() for _ in set(question_R)]
+    for at, (begin, end) in zip(question_R, spans, strict=True):
+        for place in range(begin, end):
+            own_B[at].setdefault(found.item_ids[place], place)
+    places = np.array([place for own in own_B for place in own.values()], np.int64)
+    return Best(
+        [len(own) for own in own_B],
+        [item_id for own in own_B for item_id in own],
+        found.price_N[places],
+        found.joint_NT[places],
+        found.intent_BU[: len(own_B)],
+    )
+
+
 def rank(
-    best: Best, expected: Expected, offers: Offers, intents_M: Sequence[bytes]
+    best: Best,
+    expected: Expected,
+    offers: Offers,
+    intents_M: Sequence[bytes],
+    favours: Favours = NO_FAVOURS,
 ) -> list[list[Ranked]]:
     """What is offered to each customer, with the types that come next with it."""
     at_M = offers.at_M
@@ -76,8 +100,17 @@ def rank(
         expected.company_N[at_M].tolist(),
         offers.value_N[at_M].tolist(),
         offers.propensity_M.tolist(),
+        *_favoured(favours, at_M),
     )
     return [list(islice(every, count)) for count in offers.count_B]
+
+
+def _favoured(favours: Favours, at_M: np.ndarray) -> list[Iterable[float | bool]]:
+    boost_N, pin_N = favours.boost_N, favours.pin_N
+    return [
+        repeat(0.0) if boost_N is None else np.where(boost_N == 1, 0.0, boost_N)[at_M].tolist(),
+        repeat(False) if pin_N is None else (pin_N != NOT_PINNED)[at_M].tolist(),
+    ]
 
 
 def most_popular(

@@ -19,6 +19,7 @@ from serving.policy.contact_terms import (
     stray_landings,
     unknown_types,
 )
+from serving.policy.rules import Rules, faulty_rules, rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Terms:
     worths: Worths
     weight_T: np.ndarray  # by what the model ranks
     contact: ContactTerms
+    rules: Rules
 
     def weight_in(self, arm: Arm | None) -> np.ndarray:
         """By what the model ranks for customers of an arm."""
@@ -42,10 +44,12 @@ def terms_of(declared: Declared[Policy], vocabulary: Vocabulary) -> Terms:
     if unknown := unknown_types(policy.contact, vocabulary):
         names = ", ".join(unknown)
         raise PolicyError(f"policy {policy.version}: contact names unknown types: {names}")
-    if misfits := stray_landings(policy.contact, vocabulary):
+    misfits = stray_landings(policy.contact, vocabulary) + faulty_rules(policy, vocabulary)
+    if misfits:
         raise PolicyError("\n".join(str(declared.fault(*each)) for each in misfits))
     contact = contact_terms(policy.contact, vocabulary)
-    return Terms(policy, worths, ranking_weights(worths, policy), contact)
+    rules = rules_of(policy, vocabulary)
+    return Terms(policy, worths, ranking_weights(worths, policy), contact, rules)
 
 
 class PolicyFile:

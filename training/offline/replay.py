@@ -5,7 +5,8 @@ attention that it cost, if it was shown; silence brings 0. It is taken to depend
 the place and the item, not on what stands elsewhere (Li et al., 2018; see slates.py).
 
 Candidates are those that were considered: what the model would have ranked for other values is not
-known. Who was not turned to for lack of consent or attention is no decision of the policy's.
+known. Boosts and pins hold as they did. Who was not turned to for lack of consent or attention is
+no decision of the policy's.
 
 N places of all decisions   A actions: candidates by their logged value, then silence
 K candidates of a decision   P places
@@ -108,10 +109,19 @@ def policy_in(replay: Replay, declared: Declared, vocabulary: Vocabulary) -> Pol
     for each in replay.decisions:
         worth = expected(_joint(each, vocabulary), each.candidates.price_K, worths)
         cost = declared.attention.cost(each.channel, unasked=each.initiator == "COMPANY")
-        value_K = value_of(worth, declared) - cost
+        ids, boosts = each.candidates.item_ids, each.boosts
+        boost_K = np.array([boosts.get(item_id, 1.0) for item_id in ids])
+        value_K = value_of(worth, declared) * boost_K - cost
         open_K = (value_K > 0) & (worth.customer_N >= declared.customer_floor)
         open_K &= ~each.candidates.muted_K
-        placed_PK = placing(value_K, open_K, policy=declared, k=each.k)
+        placed_PK = placing(
+            value_K,
+            open_K,
+            policy=declared,
+            k=each.k,
+            pinned=[list(ids).index(item_id) for item_id in each.pinned_item_ids],
+            new_K=np.isin(ids, each.new_item_ids) if each.new_item_ids else None,
+        )
         count = min(replay.places, each.k)
         all_NA[first : first + count, _ranks(each)] = placed_PK[:count]
         first += count
