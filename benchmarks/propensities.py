@@ -1,7 +1,7 @@
 """Propensities: whether what is logged is how often an item really stands in a place.
 
-Situations are made by lot: candidates with values of which some must not be offered. The policy
-decides each again and again, and how often each item stood in each of the places that are drawn is
+Situations are made by lot: candidates with values of which some must not be offered, and some are
+new, which get a share of what is drawn. The policy decides each again and again, and how often each item stood in each of the places that are drawn is
 compared with the propensities that the decisions logged, by a chi-square. How large it would be if
 they were right is drawn too, place by place, as the places of a decision depend on one another: the
 p-value is the share of draws in which it is at least as large.
@@ -17,13 +17,19 @@ import numpy as np
 from benchmarks.report import Figure
 from features.policy.arbitration import arbitrate
 from features.policy.declaration import Policy
+from features.policy.favours import Favours
 from features.policy.worth import Expected
 
 DECISIONS = 200_000
 SITUATIONS, CANDIDATES, PLACES = 20, 12, 3
 POLICY = Policy.model_validate(
-    {"version": "1", "exploration": {"share": 0.2, "places": PLACES}, "customer_floor": 0.0}
+    {
+        "version": "1",
+        "exploration": {"share": 0.2, "places": PLACES, "new_items": 0.3},
+        "customer_floor": 0.0,
+    }
 )
+NEW = 0.25  # of the candidates
 SEED = 1
 DRAWS = 2000
 LEAST_P = 0.01
@@ -58,6 +64,7 @@ def figures(decisions: int = DECISIONS) -> Iterator[Figure]:
 def sampled(decisions: int, random: np.random.Generator) -> Sampled:
     """One situation, decided so often."""
     customer_N, company_N = random.normal(0.3, 0.3, (2, CANDIDATES))
+    new_N = random.random(CANDIDATES) < NEW
     worth = Expected(np.tile(customer_N, decisions), np.tile(company_N, decisions))
     offers = arbitrate(
         worth,
@@ -67,6 +74,7 @@ def sampled(decisions: int, random: np.random.Generator) -> Sampled:
         cost_B=np.zeros(decisions),
         k_B=[CANDIDATES] * decisions,
         random=random,
+        favours=Favours(new_N=np.tile(new_N, decisions)),
     )
     # The same candidates are open in each decision: all have as many places.
     item_DP = (offers.at_M % CANDIDATES).reshape(decisions, -1)[:, :PLACES]
