@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
+from features.tenant import OURS, check_tenant, of_tenant
 from features.vocabulary import DEFAULT_PATH
 
 
@@ -18,6 +19,12 @@ class Home:
 
     path: Path
     tracking_url: str = ""  # of an MLflow server that holds runs and models instead
+    tenant: str = ""
+
+    @property
+    def model_name(self) -> str:
+        """The registered model in MLflow, and the experiment of its runs."""
+        return of_tenant(OURS, self.tenant)
 
     @cached_property
     def history(self) -> Path:
@@ -129,6 +136,13 @@ class FeatureSettings:
     tracking_url: Annotated[
         str, "MLflow server of runs and models, http://HOST:5000; else SQLite"
     ] = ""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a tenant that cannot be one."""
+        try:
+            check_tenant(self.tenant)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
 
 
 def options(settings: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

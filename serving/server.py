@@ -9,7 +9,6 @@ from pathlib import Path
 import prometheus_client  # noqa: F401  # before feast, which would change its mode
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from features.artefact import MODEL_NAME
 from features.live import LiveFeatures
 from features.policy.declaration import PolicyError
 from features.settings import Home
@@ -152,7 +151,8 @@ class Server:
         if model is None:
             return f"NO MODEL yet on {address}: recording; {self.decider.how_to_train}"
         provider = model.scorer.provider
-        return f"SERVING on {address}: model {model.version} of {MODEL_NAME} on {provider}"
+        name = Home(self._settings.home, tenant=self._settings.tenant).model_name
+        return f"SERVING on {address}: model {model.version} of {name} on {provider}"
 
     async def main_loop(self) -> None:
         """Looks for a new champion now and then, until told to stop."""

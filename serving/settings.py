@@ -79,6 +79,7 @@ class ServingSettings(FeatureSettings):
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that cannot be meant."""
+        FeatureSettings.__post_init__(self)
         for name, least in LEAST.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} is {getattr(self, name)}: must be at least {least}")

@@ -87,4 +87,4 @@ def compare_command(first: str, second: str, **values: Any) -> None:
 def _publisher(features: FeatureSettings) -> Any:
     from training.publishing import Publisher
 
-    return Publisher(Home(features.home, features.tracking_url))
+    return Publisher(Home(features.home, features.tracking_url, features.tenant))

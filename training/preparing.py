@@ -48,7 +48,7 @@ def prepared(
 ) -> Iterator[Prepared]:
     """The history under Ray, split by time, with what is asked of contenders."""
     settings = settings.as_meant()
-    home = Home(features.home, features.tracking_url)
+    home = Home(features.home, features.tracking_url, features.tenant)
     vocabulary = load_vocabulary(features.vocabulary)
     if settings.max_length >= features.max_records:
         text = f"max-length is {settings.max_length}: must be below max-records"

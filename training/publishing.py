@@ -12,11 +12,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from features.artefact import ARTEFACT_PATH, CHAMPION, MODEL_NAME
+from features.artefact import ARTEFACT_PATH, CHAMPION
 from features.settings import Home
 from training.settings import TrainingError
 
-EXPERIMENT = MODEL_NAME
 KEPT_PATH = "training"  # beside the artefact: what the next training needs, and serving never
 NAME = "interplay.name"  # tag of a run: by it a rerun finds what was cut off
 CROWNED, PREDECESSOR, RETREATED = "crowned_time", "predecessor", "rolled_back_time"  # of versions
@@ -45,9 +44,13 @@ class Version:
 class Publisher:
     """MLflow's runs and model registry; creates them where there are none."""
 
-    def __init__(self, home: Home, experiment: str = EXPERIMENT) -> None:
-        """Opens the registry; the first time MLflow lays out its tables."""
-        self._name = experiment
+    def __init__(self, home: Home, experiment: str = "") -> None:
+        """Opens the registry; the first time MLflow lays out its tables.
+
+        Runs stand under the model's name, or in another experiment.
+        """
+        self._model_name = home.model_name
+        self._name = f"{self._model_name}-{experiment}" if experiment else self._model_name
         home.path.mkdir(parents=True, exist_ok=True)
         # A server keeps files where it was told to; without one they lie in the home.
         self._location = None if home.tracking_url else home.artefacts.resolve().as_uri()
@@ -110,7 +113,7 @@ class Publisher:
     def champion(self) -> Champion | None:
         """The champion; None where there is none yet."""
         try:
-            found = self._client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+            found = self._client.get_model_version_by_alias(self._model_name, CHAMPION)
         except MlflowException as error:
             if error.error_code in UNKNOWN:
                 return None
@@ -128,7 +131,7 @@ class Publisher:
     def versions(self) -> list[Version]:
         """All registered versions, newest first."""
         found = self._client.search_model_versions(
-            f"name='{MODEL_NAME}'", order_by=["version_number DESC"]
+            f"name='{self._model_name}'", order_by=["version_number DESC"]
         )
         champion = self.champion()
         return [
@@ -149,7 +152,7 @@ class Publisher:
     def note(self, version: str, tags: Mapping[str, str]) -> None:
         """Adds to what is noted of a version."""
         for key, value in tags.items():
-            self._client.set_model_version_tag(MODEL_NAME, version, key, value)
+            self._client.set_model_version_tag(self._model_name, version, key, value)
 
     # ---- Reigns --------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Publisher:
         if champion is not None and champion.version != version:
             notes[PREDECESSOR] = champion.version
         self.note(version, notes)
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        self._client.set_registered_model_alias(self._model_name, CHAMPION, version)
 
     def retreat(self, version: str) -> None:
         """Makes a version champion again, which keeps its own predecessor."""
@@ -168,11 +171,11 @@ class Publisher:
         if champion is not None and champion.version != version:
             self.note(champion.version, {RETREATED: _now()})
         self.note(version, {CROWNED: _now()})
-        self._client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        self._client.set_registered_model_alias(self._model_name, CHAMPION, version)
 
     def _version(self, version: str) -> ModelVersion:
         try:
-            return self._client.get_model_version(MODEL_NAME, version)
+            return self._client.get_model_version(self._model_name, version)
         except MlflowException as error:
             if error.error_code not in UNKNOWN:
                 raise
@@ -186,12 +189,12 @@ class Publisher:
 
     def _model(self) -> str:
         try:
-            self._client.get_registered_model(MODEL_NAME)
+            self._client.get_registered_model(self._model_name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            self._client.create_registered_model(MODEL_NAME)
-        return MODEL_NAME
+            self._client.create_registered_model(self._model_name)
+        return self._model_name
 
     def _files(self, version: ModelVersion, path: str) -> Path:
         """Where they are; those of a server are fetched once."""

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from features.interaction import Interaction
 from features.item import Item
 from features.settings import FeatureSettings, Home
+from features.tenant import claim
 
 Wanted = Callable[[str | None, str | None], bool]
 """Whether anybody wants to hear of a customer_id, an anonymous_id."""
@@ -151,11 +152,15 @@ class Log(Protocol):
 
 
 def open_log(settings: FeatureSettings) -> Log:
-    """The log that the settings name, created where there is none; raises LogError."""
+    """The log that the settings name, created where there is none; raises LogError.
+
+    Or TenantError, where the home is of another tenant.
+    """
+    claim(settings.home, settings.tenant)
     if settings.log_url:
         from features.log.nats import NatsLog  # its client is not for embedded use
 
-        return NatsLog(settings.log_url, replicas=settings.log_replicas)
+        return NatsLog(settings.log_url, replicas=settings.log_replicas, tenant=settings.tenant)
     from features.log.sqlite import SqliteLog  # which imports this module
 
     return SqliteLog(Home(settings.home).log)

@@ -6,6 +6,7 @@ meanwhile. Whatever fails is an OSError of Python or an Error of the NATS client
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
@@ -33,12 +34,17 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+def address_of(url: str) -> str:
+    """A URL without user and password: for logs and errors."""
+    return re.sub(r"//[^/,]*@", "//", url)
+
+
 class JetStream:
     """A connection. One thread at a time."""
 
     def __init__(self, url: str) -> None:
         """Connects to one of the servers; raises one of FAILURES."""
-        self._url = url
+        self._url, self._name = url, address_of(url)
         self._thread = LoopThread("nats")
         self._nats: Client = Client()
         self._readers: dict[str, StreamReader] = {}
@@ -62,7 +68,7 @@ class JetStream:
 
     async def _note_loss(self) -> None:
         if not self._nats.is_closed:
-            logger.warning("the connection to NATS at %s is lost; connecting again", self._url)
+            logger.warning("the connection to NATS at %s is lost; connecting again", self._name)
 
     async def _note_return(self) -> None:
         if self._missed is not None:
@@ -135,7 +141,7 @@ class JetStream:
             try:
                 return self._ask(self._publish(subject, data, headers))
             except TimeoutError:
-                logger.warning("NATS at %s is slow to answer; publishing again", self._url)
+                logger.warning("NATS at %s is slow to answer; publishing again", self._name)
         return self._ask(self._publish(subject, data, headers))
 
     async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> int:

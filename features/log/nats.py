@@ -4,11 +4,8 @@ One message of the stream holds the interactions of one or several calls; its se
 their position. Ids are not known to the log: features.live leaves out what is held on-line.
 """
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any, TypeVar
@@ -24,10 +21,12 @@ from features.log.contract import (
     TooLargeError,
     Wanted,
 )
-from features.log.jetstream import FAILURES, JetStream, Message
+from features.log.jetstream import FAILURES, JetStream, Message, address_of
 from features.log.message import decode, encode
+from features.log.nats_buckets import item_of, item_row, key_of, name_of
 from features.log.nats_listening import listen
 from features.record import tick
+from features.tenant import of_tenant
 
 STREAM, SUBJECT = "interplay-interactions", "interplay.interactions"
 ITEMS, STATE = "interplay-items", "interplay-state"  # buckets
@@ -43,15 +42,19 @@ class NatsLog:
 
     embedded = False
 
-    def __init__(self, url: str, *, replicas: int = 1) -> None:
+    def __init__(self, url: str, *, replicas: int = 1, tenant: str = "") -> None:
         """Connects, and creates stream and buckets where there are none; raises LogError."""
         self._url = url
+        self._stream, self._subject = of_tenant(STREAM, tenant), of_tenant(SUBJECT, tenant, ".")
+        self._items, self._kept = of_tenant(ITEMS, tenant), of_tenant(STATE, tenant)
         self._read_ahead: deque[Message] = deque()
         self._place = 0  # up to where read() has given entries
         self._nats: JetStream = self._asked(lambda: JetStream(url))
         try:
-            created = self._asked(self._nats.open_stream, STREAM, SUBJECT, replicas=replicas)
-            for bucket in (ITEMS, STATE):
+            created = self._asked(
+                self._nats.open_stream, self._stream, self._subject, replicas=replicas
+            )
+            for bucket in (self._items, self._kept):
                 self._asked(self._nats.open_bucket, bucket, replicas=replicas)
         except LogError:
             self.close()
@@ -63,7 +66,9 @@ class NatsLog:
             return function(*values, **named)
         except FAILURES as error:
             cause = f"{type(error).__name__} {error}".strip()
-            raise LogError(f"the log in NATS at {self._url} cannot be used: {cause}") from error
+            raise LogError(
+                f"the log in NATS at {address_of(self._url)} cannot be used: {cause}"
+            ) from error
 
     def append(self, batches: Sequence[Sequence[Interaction]]) -> list[Appended]:
         """Publishes the interactions of several calls, as one message where it is not too large.
@@ -74,7 +79,7 @@ class NatsLog:
         calls = _without_repeats(batches)
         for message, some in self._messages(calls):
             new = any(some)
-            at = self._asked(self._nats.publish, SUBJECT, message) if new else 0
+            at = self._asked(self._nats.publish, self._subject, message) if new else 0
             positions += [at if each else 0 for each in some]
         return [
             Appended(len(call), len(batch) - len(call), position)
@@ -106,40 +111,42 @@ class NatsLog:
 
     def _look_ahead(self) -> bool:
         if not self._read_ahead:
-            self._read_ahead.extend(self._asked(self._nats.read, STREAM, after=self._place))
+            self._read_ahead.extend(self._asked(self._nats.read, self._stream, after=self._place))
         return bool(self._read_ahead)
 
     def read_at(self, positions: Sequence[int]) -> list[Entry]:
         """The entries at these positions, in order; what was removed is passed over."""
-        messages = self._asked(self._nats.messages_at, STREAM, positions)
+        messages = self._asked(self._nats.messages_at, self._stream, positions)
         return [entry for each in messages if each is not None for entry in _entries(each)]
 
     def last_position(self) -> int:
         """The position of the newest entry; 0 for an empty log."""
-        return self._asked(self._nats.last_sequence, STREAM)
+        return self._asked(self._nats.last_sequence, self._stream)
 
     def upsert_items(self, items: Sequence[Item], *, part: str | None = None) -> None:
         """Writes items durably, one by one; `part` remembers where imported ones came from."""
-        self._asked(self._nats.put, ITEMS, {_key(each.item_id): _item_row(each) for each in items})
+        self._asked(
+            self._nats.put, self._items, {key_of(each.item_id): item_row(each) for each in items}
+        )
         if part is not None:
-            self._asked(self._nats.put, STATE, {PART + _key(part): b"loaded"})
+            self._asked(self._nats.put, self._kept, {PART + key_of(part): b"loaded"})
 
     def delete_items(self, item_ids: Sequence[str]) -> list[str]:
         """Deletes items durably, one by one; gives the ids that the catalog held."""
-        keys = {each: _key(each) for each in item_ids}
-        found = self._asked(self._nats.get, ITEMS, keys.values())
+        keys = {each: key_of(each) for each in item_ids}
+        found = self._asked(self._nats.get, self._items, keys.values())
         held = [each for each, row in zip(keys, found, strict=True) if row is not None]
-        self._asked(self._nats.delete, ITEMS, [keys[each] for each in held])
+        self._asked(self._nats.delete, self._items, [keys[each] for each in held])
         return held
 
     def get_item(self, item_id: str) -> Item | None:
         """One item of the catalog."""
-        (row,) = self._asked(self._nats.get, ITEMS, [_key(item_id)])
-        return None if row is None else _item_of(row)
+        (row,) = self._asked(self._nats.get, self._items, [key_of(item_id)])
+        return None if row is None else item_of(row)
 
     def items(self) -> Iterator[Item]:
         """The whole catalog, in the order of item ids."""
-        changes = (_change(each) for each in self._everything(ITEMS))
+        changes = (self._change(each) for each in self._everything(self._items))
         items = [each.item for each in changes if each.item is not None]
         return iter(sorted(items, key=lambda item: item.item_id))
 
@@ -153,33 +160,38 @@ class NatsLog:
         """About `limit` items written or deleted behind position `after`, in order."""
         changes: list[ItemChange] = []
         while len(changes) < limit and after < self.last_item_change():
-            messages = self._asked(self._nats.read, f"KV_{ITEMS}", after=after)
-            changes += [_change(each) for each in messages]
+            messages = self._asked(self._nats.read, f"KV_{self._items}", after=after)
+            changes += [self._change(each) for each in messages]
             after = messages[-1].sequence if messages else self.last_item_change()
         return changes
 
+    def _change(self, message: Message) -> ItemChange:
+        item_id = name_of(message.subject.removeprefix(f"$KV.{self._items}."))
+        item = None if message.removal else item_of(message.data)
+        return ItemChange(message.sequence, item_id, item)
+
     def last_item_change(self) -> int:
         """The position of the newest change of an item; 0 where there is none."""
-        return self._asked(self._nats.last_sequence, f"KV_{ITEMS}")
+        return self._asked(self._nats.last_sequence, f"KV_{self._items}")
 
     def loaded_parts(self) -> set[str]:
         """The names given to upsert_items as `part`."""
-        return {_name(key) for key in self._state(PART)}
+        return {name_of(key) for key in self._state(PART)}
 
     def _state(self, prefix: str) -> dict[str, bytes]:
-        """What STATE holds under the keys that begin so, by the rest of the key."""
-        start = f"$KV.{STATE}.{prefix}"
-        found = (each for each in self._everything(STATE) if each.subject.startswith(start))
+        """What the bucket of states holds under the keys that begin so, by the rest of the key."""
+        start = f"$KV.{self._kept}.{prefix}"
+        found = (each for each in self._everything(self._kept) if each.subject.startswith(start))
         return {each.subject.removeprefix(start): each.data for each in found}
 
     def drained_position(self) -> int:
         """Up to where the history holds the log."""
-        (found,) = self._asked(self._nats.get, STATE, [DRAINED])
+        (found,) = self._asked(self._nats.get, self._kept, [DRAINED])
         return int(found or 0)
 
     def note_drained(self, position: int) -> None:
         """Notes, durably, that the history holds the log up to `position`."""
-        self._asked(self._nats.put, STATE, {DRAINED: str(position).encode()})
+        self._asked(self._nats.put, self._kept, {DRAINED: str(position).encode()})
 
     def interactions_of(
         self, customer_id: str | None, anonymous_ids: Collection[str]
@@ -203,15 +215,15 @@ class NatsLog:
     def note_erasure(self, name: str, tick: int) -> None:
         """Notes, durably, that nothing up to `tick` is kept of a customer; see privacy.erasure."""
         if tick > self.erasures().get(name, -1):
-            self._asked(self._nats.put, STATE, {ERASED + _key(name): str(tick).encode()})
+            self._asked(self._nats.put, self._kept, {ERASED + key_of(name): str(tick).encode()})
 
     def erasures(self) -> dict[str, int]:
         """The newest tick of note_erasure for each name."""
-        return {_name(key): int(tick) for key, tick in self._state(ERASED).items()}
+        return {name_of(key): int(tick) for key, tick in self._state(ERASED).items()}
 
     def listen(self, wanted: Wanted, heard: Heard) -> Callable[[], None]:
         """Tells of what anybody appends from now on; gives what ends that."""
-        return self._asked(listen, self._url, SUBJECT, wanted, heard)
+        return self._asked(listen, self._url, self._subject, wanted, heard)
 
     def rewrite(
         self,
@@ -240,7 +252,7 @@ class NatsLog:
         changed = sum(now is not each for now, each in zip(judged, held, strict=True))
         if changed:
             self.append([[each for each in judged if each is not None]])
-            self._asked(self._nats.remove, STREAM, position)
+            self._asked(self._nats.remove, self._stream, position)
         return changed
 
     def __enter__(self) -> "NatsLog":
@@ -273,28 +285,3 @@ def _entries(message: Message) -> list[Entry]:
         return [Entry(position, each, accepted) for each in decode(message.data)]
     except ValueError as error:
         raise LogError(f"message {position} of the log cannot be read: {error}") from error
-
-
-def _item_row(item: Item) -> bytes:
-    row = {name: value for name, value in asdict(item).items() if value not in ("", None, ())}
-    return json.dumps(row, ensure_ascii=False).encode()
-
-
-def _item_of(row: bytes) -> Item:
-    values = json.loads(row)
-    return Item(**values | {"tags": tuple(values.get("tags", ()))})
-
-
-def _change(message: Message) -> ItemChange:
-    item_id = _name(message.subject.removeprefix(f"$KV.{ITEMS}."))
-    item = None if message.removal else _item_of(message.data)
-    return ItemChange(message.sequence, item_id, item)
-
-
-def _key(name: str) -> str:
-    """Any name in the letters that a key of a bucket may have."""
-    return urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-def _name(key: str) -> str:
-    return urlsafe_b64decode(key + "=" * (-len(key) % 4)).decode()

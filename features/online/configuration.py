@@ -7,6 +7,7 @@ from features.online.registry import WholeFileRegistryStore
 from features.online.sqlite import HistorySqliteOnlineStoreConfig
 from features.record import RECORD_BYTES
 from features.settings import FeatureSettings, Home
+from features.tenant import claim, of_tenant
 
 PROJECT = f"interplay_{RECORD_BYTES}"  # what holds records of another size is not read
 
@@ -15,8 +16,9 @@ def repo_config(settings: FeatureSettings) -> RepoConfig:
     """Of a home, which comes into being with it."""
     home = Home(settings.home)
     home.path.mkdir(parents=True, exist_ok=True)
+    claim(home.path, settings.tenant)
     return RepoConfig(
-        project=PROJECT,
+        project=of_tenant(PROJECT, settings.tenant, "_").replace("-", "_"),
         provider="local",
         registry=RegistryConfig(
             registry_store_type=f"{WholeFileRegistryStore.__module__}.WholeFileRegistryStore",

@@ -5,7 +5,7 @@ memory where the server says `hash-max-listpack-value 8192`; evicting keys would
 in silence, so it should say `maxmemory-policy noeviction`, too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -153,7 +153,7 @@ class HistoryRedisOnlineStore(RedisOnlineStore):
         """Takes out what is past its time, record by record; what is merged meanwhile stays."""
         name, link, count = _view_name(config, table), self.link(config), 0
         field = _mmh3(f"{name}:{table.tags[MERGE_TAG]}")
-        for keys in scan(link, serialize_entity_key_prefix(list(table.join_keys))):
+        for keys in self._scan(config, list(table.join_keys)):
             count += drop_older(link, keys, field, f"_ts:{name}", aging)
             progress(len(keys))
         return count
@@ -161,8 +161,12 @@ class HistoryRedisOnlineStore(RedisOnlineStore):
     def drop_tombstones(self, config: RepoConfig, join_key: str, before_tick: int) -> int:
         """A key whose tombstone was all that it held is gone with it."""
         link, before = self.link(config), before_tick.to_bytes(TICK_BYTES, "big")
-        heads = serialize_entity_key_prefix([join_key])
-        return sum(drop_tombstones(link, keys, before) for keys in scan(link, heads))
+        return sum(drop_tombstones(link, keys, before) for keys in self._scan(config, [join_key]))
+
+    def _scan(self, config: RepoConfig, join_keys: list[str]) -> Iterator[list[bytes]]:
+        """Keys of these entities that are of this project, in batches."""
+        head, project = serialize_entity_key_prefix(join_keys), config.project.encode()
+        yield from scan(self.link(config), head, project)
 
     # Reading.
 

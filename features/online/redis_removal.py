@@ -1,5 +1,6 @@
 """Taking out of Redis what was merged: single records, and the tombstones of the erased."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ from features.privacy.aging import Aging, records_of
 
 KEYS_A_SCAN = 500  # a hint to the server
 KEYS_A_TRIP = 200
+ENTITY_HEAD_BYTES = 8  # type and length
 
 REMOVE = Script("""
 -- KEYS: entity. ARGV: field of the records, field of the timestamp, records to take out.
@@ -51,11 +53,18 @@ return 0
 """)
 
 
-def scan(link: RedisLink, key_head: bytes) -> Iterator[list[bytes]]:
-    """All keys that begin so, in batches; some may come twice. Raises OnlineError."""
+def scan(link: RedisLink, key_head: bytes, project: bytes) -> Iterator[list[bytes]]:
+    """A project's keys that begin so, in batches; some may come twice. Raises OnlineError."""
     found = link.call("be scanned", lambda: iter(_scan(link.client, key_head)))
     while keys := link.call("be scanned", lambda: list(islice(found, KEYS_A_TRIP))):
-        yield keys
+        yield [each for each in keys if _project_of(each, key_head) == project]
+
+
+def _project_of(key: bytes, head: bytes) -> bytes:
+    """What follows the only entity in a key, which Feast writes as type, length and bytes."""
+    start = len(head) + ENTITY_HEAD_BYTES
+    (length,) = struct.unpack_from("<I", key, start - 4)
+    return key[start + length :]
 
 
 def _scan(client: Any, key_head: bytes) -> Iterator[bytes]:

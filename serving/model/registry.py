@@ -12,7 +12,6 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from features.artefact import (
     ARTEFACT_PATH,
     CHAMPION,
-    MODEL_NAME,
     ArtefactError,
     Contract,
     load_content,
@@ -75,7 +74,7 @@ class Registry:
 
     def __init__(self, settings: ServingSettings, vocabulary: Vocabulary) -> None:
         """Opens nothing yet: there may be no registry before the first training."""
-        self._home = Home(settings.home, settings.tracking_url)
+        self._home = Home(settings.home, settings.tracking_url, settings.tenant)
         self._settings = settings
         self._vocabulary = vocabulary
         self._client: MlflowClient | None = None
@@ -87,7 +86,7 @@ class Registry:
         if client is None:
             return None
         try:
-            version = client.get_registered_model(MODEL_NAME).aliases.get(CHAMPION)
+            version = client.get_registered_model(self._home.model_name).aliases.get(CHAMPION)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
@@ -129,7 +128,7 @@ class Registry:
             return Page([], "")
         try:
             found = client.search_model_versions(
-                f"name='{MODEL_NAME}'",
+                f"name='{self._home.model_name}'",
                 max_results=size,
                 order_by=["version_number DESC"],
                 page_token=token or None,
@@ -150,11 +149,13 @@ class Registry:
         client = self._open()
         try:
             if client is not None and version.isdecimal():
-                return client.get_model_version(MODEL_NAME, version)
+                return client.get_model_version(self._home.model_name, version)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-        raise NotFoundError(f"version is {shown(version)}: {MODEL_NAME} has no such version")
+        raise NotFoundError(
+            f"version is {shown(version)}: {self._home.model_name} has no such version"
+        )
 
     def _directory(self, version: ModelVersion) -> Path:
         """Where its files are; those of a server are fetched once."""

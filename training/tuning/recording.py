@@ -13,7 +13,7 @@ from training.publishing import Publisher
 from training.settings import TrainingSettings
 from training.tuning.trial import EPOCH, HEADS, LOSS, name_of, number_of, rounded, settings_of
 
-EXPERIMENT = "interplay-searches"
+EXPERIMENT = "searches"
 LOGGED = (LOSS, *(f"{part}_{head}" for part in ("training", "validation") for head in HEADS))
 
 

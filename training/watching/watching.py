@@ -41,7 +41,7 @@ def watch(
     features: FeatureSettings, settings: WatchSettings, now: datetime, note: Note
 ) -> list[Trigger]:
     """All triggers as they stand; raises TrainingError where there is no history."""
-    home = Home(features.home, features.tracking_url)
+    home = Home(features.home, features.tracking_url, features.tenant)
     vocabulary = load_vocabulary(features.vocabulary)
     snapshot = take_snapshot(home, vocabulary, test_share=0.5)
     publisher = Publisher(home)
