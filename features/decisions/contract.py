@@ -71,7 +71,7 @@ def open_stream(settings: FeatureSettings) -> Stream:
     if settings.log_url:
         from features.decisions.nats import NatsStream  # its client is not for embedded use
 
-        return NatsStream(settings.log_url, replicas=settings.log_replicas)
+        return NatsStream(settings.log_url, replicas=settings.log_replicas, tenant=settings.tenant)
     from features.decisions.sqlite import SqliteStream
 
     return SqliteStream(Home(settings.home).decision_log)
