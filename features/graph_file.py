@@ -1,14 +1,17 @@
-"""What an ONNX file keeps outside: tensors whose values stand in other files, found unopened.
+"""What the tensors of an ONNX file are: where they stand, and whether they are finite numbers.
 
-Serving has no library that reads ONNX files, and onnxruntime opens whatever file a graph names.
-So the file is walked as protobuf (https://protobuf.dev/programming-guides/encoding) down to every
-tensor in it, by the numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+Serving has no library that reads ONNX files, onnxruntime opens whatever file a graph names, and
+golden vectors do not reach every weight. So the file is walked as protobuf
+(https://protobuf.dev/programming-guides/encoding) down to every tensor in it, by the numbers of
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5  # wire types
 INSIDE = {
@@ -21,7 +24,11 @@ INSIDE = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 """Which fields of a message are messages that hold tensors."""
-NAME, EXTERNAL_DATA, DATA_LOCATION = 8, 13, 14  # of a tensor
+TYPE, FLOATS, NAME, RAW, DOUBLES, EXTERNAL_DATA, DATA_LOCATION = 2, 4, 8, 9, 10, 13, 14
+"""Fields of a tensor."""
+KINDS: dict[int, np.dtype] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
+"""By the types of a tensor that hold fractions, what stands in RAW."""
+UNPACKED = {FLOATS: KINDS[1], DOUBLES: KINDS[11]}
 KEY, VALUE = 1, 2  # of an entry of EXTERNAL_DATA
 LOCATION = b"location"
 
@@ -45,28 +52,52 @@ class Field(NamedTuple):
 def tensors_outside(path: Path) -> list[Outside]:
     """All of them; raises ValueError for what is no ONNX file."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        return [*_outside(data, "model", 0, len(data))]
+        tensors = _tensors(data, "model", 0, len(data))
+        return [outside for fields in tensors for outside in _outside(data, fields)]
 
 
-def _outside(data: mmap, message: str, start: int, end: int) -> Iterator[Outside]:
+def tensors_not_finite(path: Path) -> list[str]:
+    """Those in the file that hold NaN or infinity; raises ValueError for what is no ONNX file."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        tensors = _tensors(data, "model", 0, len(data))
+        return [_name(data, fields) for fields in tensors if not _is_finite(data, fields)]
+
+
+def _tensors(data: mmap, message: str, start: int, end: int) -> Iterator[list[Field]]:
+    """The fields of every tensor, wherever it is declared."""
     for field in _fields(data, start, end):
         inner = INSIDE[message].get(field.number)
         if inner is None or field.kind != BYTES:
             continue
         if inner == "tensor":
-            yield from _of_tensor(data, field)
+            yield [*_fields(data, field.start, field.end)]
         else:
-            yield from _outside(data, inner, field.start, field.end)
+            yield from _tensors(data, inner, field.start, field.end)
 
 
-def _of_tensor(data: mmap, tensor: Field) -> Iterator[Outside]:
+def _name(data: mmap, tensor: Sequence[Field]) -> str:
+    name = b"".join(data[each.start : each.end] for each in tensor if each.number == NAME)
+    return str(name, errors="replace")
+
+
+def _is_finite(data: mmap, tensor: Sequence[Field]) -> bool:
+    types = [data[each.start] for each in tensor if each.number == TYPE]
+    kinds = dict(UNPACKED)
+    if types and types[-1] in KINDS:
+        kinds[RAW] = KINDS[types[-1]]
+    return all(
+        np.isfinite(np.frombuffer(data[each.start : each.end], kinds[each.number])).all()
+        for each in tensor
+        if each.number in kinds
+    )
+
+
+def _outside(data: mmap, fields: Sequence[Field]) -> Iterator[Outside]:
     """It stands outside if it says so, or names a file at all."""
-    fields = [*_fields(data, tensor.start, tensor.end)]
-    name = b"".join(data[each.start : each.end] for each in fields if each.number == NAME)
     files = [_location(data, each) for each in fields if each.number == EXTERNAL_DATA]
     said = any(each.number == DATA_LOCATION and data[each.start] for each in fields)
     for file in [each for each in files if each] or [b""] * said:
-        yield Outside(str(name, errors="replace"), str(file, errors="replace"))
+        yield Outside(_name(data, fields), str(file, errors="replace"))
 
 
 def _location(data: mmap, entry: Field) -> bytes:

@@ -1,13 +1,11 @@
 """Faults with real servers: nothing acknowledged is lost, nothing waits long, nothing is silent."""
 
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
 
 import grpc
 import pytest
@@ -20,6 +18,7 @@ from interplay.v1.personalization_service_pb2 import (
     RecordInteractionsRequest,
 )
 
+from benchmarks.fault.ingest import FORKER, killed_writers
 from features.history.draining import drain
 from features.history.partitions import count
 from features.live import LiveFeatures
@@ -169,30 +168,6 @@ def test_items_that_another_replica_wrote_are_learned(home: Path, nats: NatsServ
         assert (offered.item_id, offered.name) == ("bread", "Rye")
 
 
-FORKER = """
-import os, sys
-from pathlib import Path
-from features.live import LiveFeatures
-from features.settings import FeatureSettings
-from tests.interactions import interaction
-home, log_url, online_url = sys.argv[1:]
-settings = FeatureSettings(
-    home=Path(home), max_records=5000, log_url=log_url, online_url=online_url
-)
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        with LiveFeatures(settings) as live:
-            for number in range(int(line), 10**6):
-                live.log(live.without_held([[interaction(number)]]))
-                os.write(1, f"{number}\\n".encode())
-                live.apply()
-    os.write(1, f"{child}\\n".encode())
-    os.waitpid(child, 0)
-    os.write(1, b"dead\\n")
-"""
-
-
 @pytest.mark.parametrize("grown_up", [False, True])
 def test_a_writer_killed_at_random_loses_nothing_and_repeats_nothing(
     grown_up: bool, tmp_path: Path, request: pytest.FixtureRequest
@@ -205,7 +180,7 @@ def test_a_writer_killed_at_random_loses_nothing_and_repeats_nothing(
     )
     LiveFeatures(settings).close()
     command = [sys.executable, "-c", FORKER, str(settings.home), *urls]
-    acknowledged = killed_writers(command)
+    acknowledged = killed_writers(command, KILLS)
     with LiveFeatures(settings) as live, open_log(settings) as log:
         for _ in range(2):
             live.sweep()
@@ -214,30 +189,3 @@ def test_a_writer_killed_at_random_loses_nothing_and_repeats_nothing(
         assert {str(each) for each in acknowledged} <= logged
         assert len(history) // RECORD.itemsize == len(logged)
     assert drain(settings) == count(Home(settings.home).history) == len(logged)
-
-
-def killed_writers(command: list[str]) -> set[int]:
-    """What writers acknowledged of whom each was killed; each tries its forerunner's last again."""
-    acknowledged: set[int] = set()
-    dice = random.Random(7)
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as forker:
-        assert forker.stdin is not None and forker.stdout is not None
-        for _ in range(KILLS):
-            forker.stdin.write(f"{max(acknowledged, default=0)}\n")
-            forker.stdin.flush()
-            acknowledged |= acknowledged_until_killed(forker.stdout, dice.randrange(1, 8))
-        forker.stdin.close()
-    return acknowledged
-
-
-def acknowledged_until_killed(lines: IO[str], enough: int) -> set[int]:
-    writer, found = int(next(lines)), set()
-    for line in lines:
-        if line == "dead\n":
-            return found
-        found.add(int(line))
-        if len(found) == enough:
-            os.kill(writer, signal.SIGKILL)
-    raise AssertionError("the fork server ended")

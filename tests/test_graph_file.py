@@ -16,7 +16,7 @@ from features.artefact import (
     verify,
     write_manifest,
 )
-from features.graph_file import tensors_outside
+from features.graph_file import tensors_not_finite, tensors_outside
 from serving.model.device import open_on_cpu
 from serving.model.scorer import Scorer
 from tests.sequences import VOCABULARY
@@ -91,6 +91,24 @@ def test_a_tensor_that_names_no_file_is_outside_all_the_same(tmp_path: Path) -> 
     assert found(model([silent]), tmp_path) == {("w", "")}
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE])
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_weight_that_is_no_number_is_found(tmp_path: Path, kind: int, raw: bool) -> None:
+    values = np.array([1, np.nan, 3], helper.tensor_dtype_to_np_dtype(kind))
+    sound = [helper.make_tensor("w", kind, [3], np.ones_like(values)), INSIDE]
+    given = values.tobytes() if raw else values
+    broken = helper.make_tensor("v", kind, [3], given, raw=raw)
+    assert not_finite(model(sound), tmp_path) == []
+    if raw or kind != TensorProto.FLOAT16:  # whose numbers else stand as integers
+        assert not_finite(model(sound, [constant(broken)]), tmp_path) == ["v"]
+
+
+def not_finite(given: onnx.ModelProto, folder: Path) -> list[str]:
+    path = folder / "model.onnx"
+    path.write_bytes(given.SerializeToString())
+    return tensors_not_finite(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x3a\xff\x01", b"\x3a", b"\x0b", b"\xff" * 11])
 def test_what_is_no_graph_is_no_graph(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
@@ -157,6 +175,16 @@ def test_a_table_of_another_shape_or_of_objects_is_refused(large: Path) -> None:
         write_manifest(large)
         with pytest.raises(ArtefactError, match=message):
             Scorer(large, VOCABULARY, threads=1)
+
+
+def test_a_table_with_a_weight_that_is_no_number_is_refused(large: Path) -> None:
+    path = next(each for each in large.glob("*.npy") if np.load(each).dtype.kind == "f")
+    table = np.load(path)
+    table.flat[-1] = np.nan
+    np.save(path, table)
+    write_manifest(large)
+    with pytest.raises(ArtefactError, match=f"'{path.stem}' holds what is no finite number"):
+        verify(large, VOCABULARY)
 
 
 def test_onnxruntime_opens_no_table_by_itself(large: Path) -> None:
