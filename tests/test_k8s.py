@@ -25,6 +25,7 @@ COMPONENTS = (
     "autoscale-keda",
     "gateway",
     "mtls-cert-manager",
+    "trust-network",
     "otel",
     "gpu",
     "model-volume",

@@ -23,6 +23,7 @@ from tests.manifests import (
 )
 from tests.test_k8s import ALL
 
+GIVEN = {"interplay-access", "interplay-serving-tls"}  # Secrets that have to be there
 TOKEN = "interplay-retraining"  # the one account that may do anything: it submits
 
 
@@ -172,7 +173,7 @@ def test_volumes_that_are_mounted_exist(manifests: list[Manifest]) -> None:
         for volume in volumes.values():
             assert volume.get("persistentVolumeClaim", {}).get("claimName") in {None, *claims}
             assert volume.get("configMap", {}).get("name") in {None, *maps}
-            assert volume.get("secret", {}).get("secretName") in {None, *secrets}
+            assert volume.get("secret", {}).get("secretName") in {None, *GIVEN, *secrets}
 
 
 def test_a_server_has_time_to_leave(manifests: list[Manifest]) -> None:
