@@ -80,20 +80,32 @@ def test_silence_is_better_than_what_is_not_worth_the_attention() -> None:
     assert given.silence_B == [None, Silence.LOW_VALUE, None, Silence.NOT_ELIGIBLE]
 
 
+candidates = st.tuples(
+    values, values, st.sampled_from([0.5, 1.0, 3.0]), st.booleans(), st.booleans()
+)
+
+
 @given(
-    worth=st.lists(st.tuples(values, values), min_size=1, max_size=8),
+    every=st.lists(st.lists(candidates, max_size=5), min_size=1, max_size=4),
     costs=st.tuples(st.floats(0, 1, width=16), st.floats(0, 1, width=16)),
     share=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_dearer_attention_never_brings_more_contacts(
-    worth: list[tuple[float, float]], costs: tuple[float, float], share: float
+    every: list[list[tuple[float, float, float, bool, bool]]],
+    costs: tuple[float, float],
+    share: float,
 ) -> None:
-    customer_N, company_N = zip(*worth, strict=True)
-    rules = policy(exploration={"share": share, "places": 2})
+    """Whatever is drawn, boosted, pinned or new."""
+    flat = [each for some in every for each in some]
+    customer_N, company_N, boost_N, pinned_N, new_N = np.array(flat).reshape(-1, 5).T
+    pin_N = np.where(pinned_N, np.arange(len(flat)), NOT_PINNED)
+    rules = policy(exploration={"share": share, "places": 2, "new_items": 0.5})
+    favours, counts = Favours(boost_N, pin_N, new_N.astype(bool)), [len(some) for some in every]
     cheap, dear = (
-        offers(customer_N, company_N, [len(worth)], rules, costs=[cost]) for cost in sorted(costs)
+        offers(customer_N, company_N, counts, rules, costs=[cost] * len(every), favours=favours)
+        for cost in sorted(costs)
     )
-    assert cheap.count_B >= dear.count_B
+    assert all(less <= more for less, more in zip(dear.count_B, cheap.count_B, strict=True))
     assert set(dear.at_M.tolist()) <= set(cheap.at_M.tolist())
 
 

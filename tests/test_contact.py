@@ -145,6 +145,47 @@ def test_nights_are_quiet(hour: int, quiet: bool) -> None:
     assert is_quiet(Quiet(begin=8, end=21), None, now) is not quiet
 
 
+@pytest.mark.parametrize(
+    ("zone", "moment", "quiet"),
+    [
+        ("Europe/Berlin", "2026-03-28T06:59", True),  # 7:59
+        ("Europe/Berlin", "2026-03-28T07:00", False),  # 8:00
+        ("Europe/Berlin", "2026-03-29T06:00", False),  # the clock has been put forward: 8:00
+        ("Europe/Berlin", "2026-10-24T06:00", False),  # 8:00
+        ("Europe/Berlin", "2026-10-25T06:00", True),  # and back: 7:00
+        ("Europe/Berlin", "2026-10-24T19:00", True),  # 21:00
+        ("Europe/Berlin", "2026-10-25T19:59", False),  # 20:59
+        ("Asia/Kathmandu", "2026-07-01T02:14", True),  # 7:59
+        ("Asia/Kathmandu", "2026-07-01T02:15", False),
+        ("Australia/Lord_Howe", "2026-10-02T21:29", True),  # 7:59, ahead by 10:30
+        ("Australia/Lord_Howe", "2026-10-04T21:00", False),  # by 11:00
+        ("Pacific/Kiritimati", "2026-07-01T07:00", True),  # 21:00, ahead by 14:00
+        ("Pacific/Pago_Pago", "2026-07-01T07:59", False),  # 20:59 of the day before
+    ],
+)
+def test_nights_follow_the_clocks_of_the_customer(zone: str, moment: str, quiet: bool) -> None:
+    now = datetime.fromisoformat(f"{moment}+00:00")
+    assert is_quiet(Quiet(begin=21, end=8), ZoneInfo(zone), now) is quiet
+    assert is_quiet(Quiet(begin=21, end=8, zone=zone), None, now) is quiet
+
+
+def test_an_hour_that_comes_twice_is_quiet_twice_and_one_that_does_not_come_never() -> None:
+    rules, berlin = Quiet(begin=2, end=3), ZoneInfo("Europe/Berlin")
+
+    def hours(day: str) -> list[int]:
+        moments = (datetime.fromisoformat(f"{day}T{hour:02}:30+00:00") for hour in range(6))
+        return [each.hour for each in moments if is_quiet(rules, berlin, each)]
+
+    assert hours("2026-03-28") == [1]
+    assert hours("2026-03-29") == []
+    assert hours("2026-10-25") == [0, 1]
+
+
+def test_quiet_hours_that_end_as_they_begin_are_none() -> None:
+    every = (datetime(2026, 7, 1, hour, tzinfo=UTC) for hour in range(24))
+    assert not any(is_quiet(Quiet(begin=8, end=8), None, each) for each in every)
+
+
 def test_hours_are_those_of_the_customer() -> None:
     rules = terms(quiet={"begin": 21, "end": 8, "zone": "Europe/Berlin"})
     assert reason(rules) == ""

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interplay.v1.interaction_pb2 import INITIATOR_COMPANY
 from interplay.v1.personalization_service_pb2 import NoAction
 
 from tests.policies import EVEN
-from tests.running import Running, asked, decide, record, viewed
+from tests.running import NUMBERS, Running, asked, decide, record, viewed
 
 
 @pytest.fixture
@@ -91,3 +93,29 @@ def test_an_initiator_that_there_is_not_is_refused(running: Running, customer: s
         running.personalization.DecideInteraction(asked(customer_id=customer, initiator=7))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "initiator" in (refused.value.details() or "")
+
+
+def test_dearer_attention_never_brings_more_contacts(own: Running, policy: Path) -> None:
+    """Served, to customers who are expected to do something to very different degrees."""
+    customers = [f"dear-{next(NUMBERS)}" for _ in range(6)]
+    for count, customer in enumerate(customers):
+        record(own, opted_in(customer), *(viewed(customer, "eggs") for _ in range(count)))
+
+    def contacted(cost: float) -> int:
+        rules = f"attention: {{unasked: {{other: {cost}}}}}\ncontact: {{budget: {{unasked: {{}}}}}}"
+        policy.write_text(f"{EVEN.read_text()}\n{rules}")
+        own.refresh()
+        replies = [
+            decide(own, each, channel="email", initiator=INITIATOR_COMPANY) for each in customers
+        ]
+        return sum(bool(each.candidates) for each in replies)
+
+    @settings(max_examples=15)
+    @given(st.lists(st.floats(0, 1, width=16), min_size=2, max_size=4))
+    def rates_never_rise(costs: list[float]) -> None:
+        rates = [contacted(each) for each in sorted(costs)]
+        assert rates == sorted(rates, reverse=True)
+
+    rates_never_rise()
+    assert (contacted(0.0), contacted(1.0)) == (6, 0)
+    assert 0 < contacted(0.3) < 6
