@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from features.settings import FeatureSettings
     from tests.nats_server import NatsServer
     from tests.redis_server import RedisServer
     from tests.running import Running
@@ -50,6 +51,19 @@ def nats(tmp_path: Path) -> "Iterator[NatsServer]":
 
     with NatsServer(tmp_path / "nats") as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "nats"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[FeatureSettings]":
+    """Settings of an empty log of either kind."""
+    from features.settings import FeatureSettings
+    from tests.nats_server import NatsServer
+
+    if request.param == "sqlite":
+        yield FeatureSettings(home=tmp_path)
+        return
+    with NatsServer(tmp_path / "nats") as server:
+        yield FeatureSettings(home=tmp_path, log_url=server.url)
 
 
 @pytest.fixture

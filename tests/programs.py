@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 ANSWERS = re.compile(r"process (\d+) answers from now on")
 
@@ -34,6 +35,24 @@ class Program:
     def pids(self) -> list[int]:
         """The two processes, once they answer."""
         return sorted(int(self.line(ANSWERS)[1]) for _ in range(2))
+
+
+@contextmanager
+def training(*arguments: str | Path, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Starts `python -m training` in a session of its own; its processes may outlive it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "training", *arguments],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 @contextmanager

@@ -40,17 +40,6 @@ from features.privacy.erasure import Erasures, erased_name
 from features.record import tick
 from features.settings import FeatureSettings, Home
 from tests.decided import NOON, candidates, decided
-from tests.nats_server import NatsServer
-
-
-@pytest.fixture(params=["sqlite", "nats"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FeatureSettings]:
-    """Settings of an empty log of either kind."""
-    if request.param == "sqlite":
-        yield FeatureSettings(home=tmp_path)
-        return
-    with NatsServer(tmp_path / "nats") as server:
-        yield FeatureSettings(home=tmp_path, log_url=server.url)
 
 
 @pytest.fixture

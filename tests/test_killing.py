@@ -1,12 +1,10 @@
 """kill -9 of training, and of the MLflow server: the champion stays, a rerun goes on."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import psutil
@@ -17,6 +15,7 @@ from features.settings import Home
 from features.vocabulary import load_vocabulary
 from tests.artefacts import write_artefact
 from tests.mlflow_server import MlflowServer
+from tests.programs import training
 from tests.test_training import fill
 from training.publishing import Publisher
 
@@ -25,7 +24,6 @@ SMALL = (
     *("--positions-a-step", "64", "--examples", "100"),
 )
 PROGRESS = re.compile(r"epoch (\d+) ")
-VARIABLES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
 @dataclass
@@ -41,23 +39,10 @@ class Story:
     left: list[str] = field(default_factory=list)  # processes of the killed driver
 
 
-@contextmanager
-def training(home: Home) -> Iterator["subprocess.Popen[str]"]:
-    """The program, in a session of its own."""
-    where = ("--home", str(home.path), "--tracking-url", home.tracking_url)
-    with subprocess.Popen(
-        [sys.executable, "-m", "training", "train", *where, *SMALL],
-        env=os.environ | VARIABLES,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+def begun(home: Home) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """A training that asks a dead tracking server only once again."""
+    where = ("--home", home.path, "--tracking-url", home.tracking_url)
+    return training("train", *where, *SMALL, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
 
 
 def reach(process: "subprocess.Popen[str]", share: int) -> tuple[int, str]:
@@ -95,7 +80,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         publisher = Publisher(story.home)
         artefact = write_artefact(folder / "artefact")
         publisher.crown(publisher.publish(publisher.begin("first", {}), artefact, artefact, {}))
-        with training(story.home) as process:
+        with begun(story.home) as process:
             first, printed = reach(process, 40)
             began = psutil.Process(process.pid).children(recursive=True)
             names = {each.pid: " ".join(each.cmdline()[:4]) for each in began}
@@ -103,14 +88,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         _, alive = psutil.wait_procs(began, timeout=180)
         story.left = [names[each.pid] for each in alive]
         note(story, first, printed)
-        with training(story.home) as process:
+        with begun(story.home) as process:
             first, printed = reach(process, 70)
             server.kill()
             assert process.stdout is not None
             printed += process.stdout.read()
         server.start()
         note(story, first, printed)
-        with training(story.home) as process:
+        with begun(story.home) as process:
             first, printed = reach(process, 101)
         note(story, first, printed)
         yield story

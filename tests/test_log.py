@@ -21,16 +21,6 @@ from tests.interactions import interaction
 from tests.nats_server import NatsServer
 
 
-@pytest.fixture(params=["sqlite", "nats"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FeatureSettings]:
-    """Settings of an empty log of either kind."""
-    if request.param == "sqlite":
-        yield FeatureSettings(home=tmp_path)
-        return
-    with NatsServer(tmp_path / "nats") as server:
-        yield FeatureSettings(home=tmp_path, log_url=server.url)
-
-
 @pytest.fixture
 def log(settings: FeatureSettings) -> Iterator[Log]:
     """An empty log of either kind."""

@@ -1,13 +1,10 @@
 """A search for better settings: it goes on after a kill -9, and the champion is in no danger."""
 
 import dataclasses
-import os
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,6 +16,7 @@ from ray.tune.experiment import Experiment, Trial
 
 from features.settings import Home, words_of
 from tests.artefacts import write_artefact
+from tests.programs import training
 from tests.test_training import fill
 from training.publishing import Publisher
 from training.settings import TrainingError, TrainingSettings, TuneSettings
@@ -149,23 +147,10 @@ class Story:
     left: list[int] = field(default_factory=list)  # processes of the killed driver
 
 
-@contextmanager
-def tuning(home: Home, space: Path) -> Iterator["subprocess.Popen[str]"]:
-    """The program, in a session of its own."""
-    where = ("--home", str(home.path), "--space", str(space))
-    with subprocess.Popen(
-        [sys.executable, "-m", "training", "tune", *where, *SMALL],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+def tuning(home: Home, space: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """The program, on one thread."""
+    where = ("--home", home.path, "--space", space)
+    return training("tune", *where, *SMALL, OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="module")
