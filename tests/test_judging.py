@@ -99,7 +99,7 @@ def test_figures_of_a_standing_have_names(artefact: Path, contest: Contest) -> N
     names = {"hr_at_10", "ndcg_at_10", "mrr", "intent_log_loss", "intent_auc"}
     assert names <= metrics.keys()
     depths = {f"{each}_at_{depth}" for each in ("hr", "ndcg", "mrr") for depth in (1, 5, 10, 20)}
-    calibration = {"coverage_at_10", "novelty_at_10", "intent_ece", "item_ece"}
+    calibration = {"coverage_at_10", "novelty_at_10", "intent_ece", "item_ece", "item_ece_at_10"}
     assert metrics.keys() == names | depths | calibration
     assert all(0 <= metrics[each] <= 1 for each in depths | {"coverage_at_10", "item_ece"})
 

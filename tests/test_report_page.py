@@ -153,3 +153,13 @@ def test_slices_of_few_customers_are_left_out(told: Report) -> None:
 
 def rows_of(contest: Contest, standing: Standing) -> list:  # type: ignore[type-arg]
     return slice_rows([standing], contest)
+
+
+def test_what_is_offered_comes_as_often_as_is_said_or_the_page_tells(
+    told: Report, page: str
+) -> None:
+    offered = told.standings[-1].offered
+    assert offered is not None
+    assert offered.count_B.sum() == 7 * 60  # all that there are, at each moment
+    for figures in (offered.said_B, offered.happened_B):
+        assert "".join(f"<td>{each:.4f}</td>" for each in figures) in page

@@ -1,6 +1,7 @@
 """What an artefact answers, asked as serving asks it: known items by index, fresh ones by content.
 
-N examples   V items, W with the fresh ones after them   T predicted types   U types and silence
+N examples   V items, W with the fresh ones after them   K likeliest of them   T predicted types
+U types and silence
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -24,6 +25,7 @@ from features.item import Item
 from features.vocabulary import Vocabulary
 from training.export.export import GRAPH, Session, open_graph, read_graph
 from training.export.graph import Written
+from training.judging.evaluation import TOP
 from training.judging.examples import Examples
 
 SCORES_AT_ONCE = 4_000_000  # examples x items
@@ -31,11 +33,11 @@ SCORES_AT_ONCE = 4_000_000  # examples x items
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What is said of each moment: which type comes, and the likeliest item."""
+    """What is said of each moment: which type comes, and the likeliest items, best first."""
 
     intent_NU: np.ndarray
-    column_N: np.ndarray
-    likely_N: np.ndarray  # the probability that it comes
+    column_NK: np.ndarray
+    likely_NK: np.ndarray  # the probability that each comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,15 @@ class Answering:
             yield some, np.concatenate(outputs, axis=1)[:, :width]
 
     def moments(self, examples: Examples) -> Moments:
-        """As served, the best item alone."""
+        """As served."""
         session = open_graph(self.directory / GRAPH)
-        answers = [outputs for _, outputs in self._answers(session, examples)]
+        answers = [outputs for _, outputs in self._answers(session, examples, most=TOP)]
         intents, items, joints = zip(*answers, strict=True)
-        likely_N = np.concatenate([joint_N1T[:, 0].sum(axis=1) for joint_N1T in joints])
-        return Moments(np.concatenate(intents), np.concatenate(items)[:, 0], likely_N)
+        likely_NK = np.concatenate([joint_NKT.sum(axis=2) for joint_NKT in joints])
+        return Moments(np.concatenate(intents), np.concatenate(items), likely_NK)
 
     def _answers(
-        self, session: Session, examples: Examples
+        self, session: Session, examples: Examples, *, most: int = 1
     ) -> Iterator[tuple[Examples, list[np.ndarray]]]:
         for some in in_chunks(examples, self.eligible_1W.shape[1]):
             tokens_BLF, context_BC = encode(
@@ -89,7 +91,7 @@ class Answering:
                 fresh=self.fresh,
             )
             weight_BT = np.ones((len(some), len(self.contract.predicted_types)), np.float32)
-            mask_B, k = np.zeros(len(some), np.int64), np.array(1, np.int64)
+            mask_B, k = np.zeros(len(some), np.int64), np.array(most, np.int64)
             given = (tokens_BLF, context_BC, weight_BT, self.eligible_1W, mask_B)
             feeds = dict(zip(INPUTS, (*given, self.fresh_ND1, k), strict=True))
             yield some, session.run(None, feeds)

@@ -4,7 +4,7 @@ N examples   V items of the catalog   U types and silence
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Standing:
     rank_N: np.ndarray  # of the right item, by arrival; infinite where it is not known
     log_loss_N: np.ndarray | None  # by moment
     rank_by_mode: Mapping[str, np.ndarray]  # ranks (N) when asked otherwise; NaN where not asked
+    offered: Reliability | None = None  # of the probabilities that the ten best items come
 
     @property
     def headline(self) -> dict[str, float]:
@@ -75,6 +76,8 @@ class Standing:
             metrics["intent_ece"] = self.intent.calibration_error
         if self.likely is not None:
             metrics["item_ece"] = self.likely.error
+        if self.offered is not None:
+            metrics["item_ece_at_10"] = self.offered.error
         return metrics
 
 
@@ -122,8 +125,9 @@ def judge_artefact(
     artefact = answering(directory, vocabulary, contest.described)
     places = place(artefact.scores, artefact.columns, contest.arrivals)
     moments = artefact.moments(contest.moments)
-    came_N = moments.column_N == artefact.columns(contest.moments.item_N)
-    likely = reliability(moments.likely_N, came_N)
+    came_NK = moments.column_NK == artefact.columns(contest.moments.item_N)[:, None]
+    likely = reliability(moments.likely_NK[:, 0], came_NK[:, 0])
+    offered = reliability(moments.likely_NK.ravel(), came_NK.ravel())
     modes = {
         WITHOUT_PROFILE: ranks_without_profile(artefact.scores, artefact.columns, contest.arrivals),
         **_by_content(artefact, contest),
@@ -131,7 +135,8 @@ def judge_artefact(
     index = contest.items.index_by_id
     catalog_W = np.array([index.get(each, -1) for each in artefact.item_ids])
     in_catalog = Places(places.rank_N, catalog_W[places.top_NK])
-    return _standing(name, in_catalog, moments.intent_NU, likely, modes, contest)
+    standing = _standing(name, in_catalog, moments.intent_NU, likely, modes, contest)
+    return replace(standing, offered=offered)
 
 
 def _by_content(artefact: Answering, contest: Contest) -> dict[str, np.ndarray]:

@@ -102,6 +102,7 @@ def _plots(report: Report, judged: Standing, types: Sequence[TypeRow]) -> dict[s
     if types:
         shown = {each.name: each.reliability for each in types[:MOST_CURVES]}
         plots["intents"] = reliability_plot(shown, "Which type comes")
-    if judged.likely:
-        plots["likely"] = reliability_plot({"": judged.likely}, "Whether the best item comes")
+    if judged.likely and judged.offered:
+        shown = {"the best item": judged.likely, "the ten best": judged.offered}
+        plots["likely"] = reliability_plot(shown, "Which item comes")
     return {name: Markup(svg) for name, svg in plots.items()}  # drawn here
