@@ -32,7 +32,7 @@ SIMULATION = ("--customers", "2000", "--days", "60", "--seed", "7")
 FIRST_CHANNEL, ACTING_CHANNEL, LAST_CHANNEL = "web", "store", "app"
 ACTS = ("view", "cart-add")
 CALLS = 1000
-AGAIN = f"python -m serving --home {HOME.path} --assumed-consent personalization"
+AGAIN = f"python -m serving --insecure --home {HOME.path} --assumed-consent personalization"
 SHOWN = 8
 
 

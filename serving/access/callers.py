@@ -100,15 +100,15 @@ class Callers:
 
     def holder(self, secret: str, now_s: float) -> Caller | Stranger:
         """Who calls with this key or token."""
-        digest = sha256(secret.encode("utf-8", "surrogateescape"))
-        held = self._proven.get(digest.digest())
+        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        held = self._proven.get(digest)
         if held is None:
-            proven = self._prove(secret, digest.hexdigest())
+            proven = self._prove(secret, digest.hex())
             if isinstance(proven, Stranger):
                 return proven
             if len(self._proven) >= MOST_PROVEN:
                 del self._proven[next(iter(self._proven))]
-            held = self._proven[digest.digest()] = proven
+            held = self._proven[digest] = proven
         caller, until_s = held
         return caller if now_s < until_s else Stranger.EXPIRED
 
