@@ -55,6 +55,7 @@ def exported() -> set[str]:
     metrics = Metrics()
     metrics.called("DecideInteraction", "", "OK", 0.1)
     metrics.serves("1", "CPUExecutionProvider")
+    metrics.refused("right")
     kinds = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
     return {
         each.name + ending for each in metrics.registry.collect() for ending in kinds[each.type]
