@@ -37,10 +37,9 @@ def candidate(said: personalization_pb.Candidate, intents: bytes) -> bytes:
 
 
 def _intents(types: Sequence[str], probability_NT: np.ndarray, message: type) -> list[bytes]:
-    number = message.DESCRIPTOR.fields_by_name["intents"].number  # type: ignore[attr-defined]
-    heads_T = np.array([_head(number, each) for each in types], object)
+    heads_T = _heads(tuple(types), message)
     order_NT = np.argsort(-probability_NT, axis=1, kind="stable")
-    sorted_NT = np.take_along_axis(probability_NT, order_NT, 1).astype("<f8")
+    sorted_NT = probability_NT[np.arange(len(order_NT))[:, None], order_NT].astype("<f8")
     parts_NT2 = np.empty((*order_NT.shape, 2), object)
     parts_NT2[..., 0] = heads_T[order_NT]
     parts_NT2[..., 1] = sorted_NT.view("V8").astype(object)
@@ -48,6 +47,11 @@ def _intents(types: Sequence[str], probability_NT: np.ndarray, message: type) ->
 
 
 @cache
+def _heads(types: tuple[str, ...], message: type) -> np.ndarray:
+    number = message.DESCRIPTOR.fields_by_name["intents"].number  # type: ignore[attr-defined]
+    return np.array([_head(number, each) for each in types], object)
+
+
 def _head(field: int, type_: str) -> bytes:
     """All of an intent that comes before the eight bytes of its probability."""
     intent = personalization_pb.Intent

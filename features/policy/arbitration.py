@@ -77,10 +77,10 @@ def arbitrate(
     value_N = _value(expected, policy, favours) - cost_B[customer_N]
     merit_N = np.where(how.greedy_B[customer_N], score_N, value_N)
     open_N = (merit_N > 0) & (expected.customer_N >= policy.customer_floor)
-    muted_B = np.zeros(len(count_B), np.int64)
+    muted_B = [0] * len(count_B)
     if muted_N is not None:
         open_N &= ~muted_N
-        muted_B = np.bincount(customer_N[muted_N], minlength=len(count_B))
+        muted_B = np.bincount(customer_N[muted_N], minlength=len(count_B)).tolist()
     # By value, what is pinned first: O that may be offered, and the slot of each in its slate.
     keys = [-score_N, -merit_N, customer_N]
     if favours.pin_N is not None:
@@ -89,12 +89,14 @@ def arbitrate(
     order_O = order_O[open_N[order_O]]
     customer_O = customer_N[order_O]
     open_B = np.bincount(customer_O, minlength=len(count_B))
-    slates = _slates(order_O, customer_O, open_B, favours, how)
-    kept_O = _places(open_B) < np.asarray(k_B)[customer_O]
-    taken_M = _taken(slates, how, random)[kept_O]
-    propensity_M = _propensity(slates, taken_M, np.flatnonzero(kept_O), how)
+    starts = np.cumsum(open_B) - open_B
+    slot_O = np.arange(len(order_O)) - starts[customer_O]
+    slates = _slates(order_O, customer_O, slot_O, favours, how)
+    slot_M = np.flatnonzero(slot_O < np.asarray(k_B)[customer_O])
+    taken_M = _taken(slates, how, random)[slot_M]
+    propensity_M = _propensity(slates, taken_M, slot_M, how)
     offered_B = np.minimum(open_B, k_B).tolist()
-    every = zip(offered_B, count_B, muted_B.tolist(), strict=True)
+    every = zip(offered_B, count_B, muted_B, strict=True)
     silence_B = [None if offered else _silence(held, muted) for offered, held, muted in every]
     return Offers(offered_B, order_O[taken_M], value_N, propensity_M, silence_B)
 
@@ -111,38 +113,36 @@ class _Slates:
     customer_O: np.ndarray
     place_O: np.ndarray  # among what is not pinned, 0, 1, ...; below 0 for what is
     new_O: np.ndarray | None
-    size: int  # B
-
-    @property
-    def free(self) -> np.ndarray:
-        """What is not pinned."""
-        return np.flatnonzero(self.place_O >= 0)
+    free: np.ndarray | slice  # which of the O are not pinned
 
 
 def _slates(
     order_O: np.ndarray,
     customer_O: np.ndarray,
-    open_B: np.ndarray,
+    slot_O: np.ndarray,
     favours: Favours,
     how: Treatment,
 ) -> _Slates:
-    place_O, new_O = _places(open_B), None
+    new_O = None
     if favours.new_N is not None:
         new_O = favours.new_N[order_O] & (how.new_B > 0)[customer_O]
-    if favours.pin_N is not None:
-        pinned_O = favours.pin_N[order_O] != NOT_PINNED
-        place_O = place_O - np.bincount(customer_O[pinned_O], minlength=len(open_B))[customer_O]
-    return _Slates(customer_O, place_O, new_O, len(open_B))
+    if favours.pin_N is None:
+        return _Slates(customer_O, slot_O, new_O, slice(None))
+    pinned_O = favours.pin_N[order_O] != NOT_PINNED
+    pinned_B = np.bincount(customer_O[pinned_O], minlength=len(how.share_B))
+    return _Slates(customer_O, slot_O - pinned_B[customer_O], new_O, np.flatnonzero(~pinned_O))
 
 
 def _taken(slates: _Slates, how: Treatment, random: np.random.Generator) -> np.ndarray:
     """Which of the O stands in the slot of each."""
     taken_O = np.arange(len(slates.place_O))
-    if how.share_B.any():
-        free_O, new_O = slates.free, slates.new_O
-        free_new = None if new_O is None else new_O[free_O]
-        customer_O, place_O = slates.customer_O[free_O], slates.place_O[free_O]
-        taken_O[free_O] = free_O[drawn(customer_O, place_O, free_new, how, random)]
+    explored_B = random.random(len(how.share_B)) < how.share_B
+    if explored_B.any():
+        free, new_O = slates.free, slates.new_O
+        free_new = None if new_O is None else new_O[free]
+        customer_O, place_O = slates.customer_O[free], slates.place_O[free]
+        moved = drawn(customer_O, place_O, free_new, explored_B, how, random)
+        taken_O[free] = taken_O[free][moved]
     return taken_O
 
 
@@ -151,18 +151,27 @@ def _propensity(
 ) -> np.ndarray:
     """With which probability each stands in its slot; both are numbers of the O."""
     customer_M, place_M = slates.customer_O[slot_M], slates.place_O[slot_M]
-    free_O, new_O, share_M = slates.free, slates.new_O, how.share_B[customer_M]
-    free_B = np.bincount(slates.customer_O[free_O], minlength=slates.size)
-    if new_O is None:
-        chance_M = 1 / np.maximum(free_B, 1)[customer_M]
-    else:
-        new_B = np.bincount(slates.customer_O[free_O[new_O[free_O]]], minlength=slates.size)
-        counts = new_B[customer_M], (free_B - new_B)[customer_M]
-        chance_M = chance(place_M, new_O[taken_M], *counts, how.new_B[customer_M])
-    propensity_M = share_M * chance_M + (1 - share_M) * (taken_M == slot_M)
+    propensity_M = np.ones(len(slot_M))
+    if how.share_B.any():
+        share_M = how.share_B[customer_M]
+        chance_M = _chance(slates, taken_M, slot_M, how)
+        propensity_M = share_M * chance_M + (1 - share_M) * (taken_M == slot_M)
     propensity_M[place_M >= how.places_B[customer_M]] = 0.0
     propensity_M[place_M < 0] = 1.0
     return propensity_M
+
+
+def _chance(slates: _Slates, taken_M: np.ndarray, slot_M: np.ndarray, how: Treatment) -> np.ndarray:
+    """The same of an explored decision."""
+    customer_M, free, new_O = slates.customer_O[slot_M], slates.free, slates.new_O
+    free_O, size = slates.customer_O[free], len(how.share_B)
+    free_B = np.bincount(free_O, minlength=size)
+    if new_O is None:
+        chance_M: np.ndarray = 1 / np.maximum(free_B, 1)[customer_M]
+        return chance_M
+    new_B = np.bincount(free_O[new_O[free]], minlength=size)
+    counts = new_B[customer_M], (free_B - new_B)[customer_M]
+    return chance(slates.place_O[slot_M], new_O[taken_M], *counts, how.new_B[customer_M])
 
 
 def _silence(held: int, muted: int) -> Silence:
@@ -170,9 +179,3 @@ def _silence(held: int, muted: int) -> Silence:
     if not held:
         return Silence.NOT_ELIGIBLE
     return Silence.MUTED if held == muted else Silence.LOW_VALUE
-
-
-def _places(count_B: np.ndarray) -> np.ndarray:
-    """0, 1, ... anew for each customer."""
-    starts = np.cumsum(count_B) - count_B
-    return np.arange(count_B.sum()) - np.repeat(starts, count_B)

@@ -62,6 +62,9 @@ def arms_of(experiment: Experiment, customer_keys: Sequence[str]) -> list[Arm | 
     return [arms[at] for at in at_B.tolist()]
 
 
+DIFFERENT = frozenset((Arm.PROPENSITY_ONLY, Arm.RANDOM_ELIGIBLE))  # whose candidates are treated so
+
+
 @dataclass(frozen=True, slots=True)
 class Treatment:
     """How each customer's candidates become offers."""
@@ -76,6 +79,10 @@ def treatment(
     arm_B: Sequence[Arm | None], exploration: Exploration, k_B: Sequence[int]
 ) -> Treatment:
     """What follows from the arms, and from the exploration that the policy declares."""
+    if DIFFERENT.isdisjoint(arm_B):
+        size, share, new = len(arm_B), exploration.share, exploration.new_items
+        declared = np.full(size, share), np.full(size, exploration.places), np.full(size, new)
+        return Treatment(np.zeros(size, bool), *declared)
     greedy_B = np.array([each is Arm.PROPENSITY_ONLY for each in arm_B], bool)
     random_B = np.array([each is Arm.RANDOM_ELIGIBLE for each in arm_B], bool)
     share_B = np.where(greedy_B, 0.0, np.where(random_B, 1.0, exploration.share))

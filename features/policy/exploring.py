@@ -21,6 +21,7 @@ def drawn(
     customer_O: np.ndarray,
     place_O: np.ndarray,
     new_O: np.ndarray | None,
+    explored_B: np.ndarray,
     how: Treatment,
     random: np.random.Generator,
 ) -> np.ndarray:
@@ -31,8 +32,7 @@ def drawn(
         new_first_B = random.random(len(how.new_B)) < how.new_B
         keys.insert(1, new_O != new_first_B[customer_O])
     lot_O = place_O[_inverse(np.lexsort(keys))]
-    explored_O = (random.random(len(how.share_B)) < how.share_B)[customer_O]
-    key_O = np.where(explored_O & (lot_O < places_O), lot_O, places_O)
+    key_O = np.where(explored_B[customer_O] & (lot_O < places_O), lot_O, places_O)
     return np.lexsort((place_O, key_O, customer_O))
 
 

@@ -7,6 +7,7 @@ N candidates of all customers, one customer after the other   M offered of them
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice, pairwise, repeat
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,8 @@ ItemIds = Callable[[Sequence[int]], list[str]]
 """Which items stand at these places of the item axis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """One item that may be offered."""
+class Ranked(NamedTuple):
+    """One item that may be offered; a tuple, as many of them are made at once."""
 
     item_id: str
     score: float
