@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -57,6 +58,12 @@ class Server:
 
     address: str
     process: psutil.Process
+    _complaints: IO[str]
+
+    def complained(self) -> str:
+        """What it has logged so far."""
+        self._complaints.seek(0)
+        return self._complaints.read()
 
     def processes(self) -> list[psutil.Process]:
         """That process and those that it has started."""
@@ -80,13 +87,15 @@ def serving(home: Path, *arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def started(home: Path, *arguments: str) -> Iterator[Server]:
+def started(
+    home: Path, *arguments: str, protection: Sequence[str] = ("--insecure",)
+) -> Iterator[Server]:
     """Starts a server on a free port, gives it once it answers, and stops it.
 
     Histories without consents count: whoever measures speaks for the customers.
     """
     where = ("--home", str(home), "--port", "0", "--assumed-consent", "personalization")
-    command = [sys.executable, "-m", "serving", "--insecure", *where, *arguments]
+    command = [sys.executable, "-m", "serving", *protection, *where, *arguments]
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True)
         assert process.stdout is not None
@@ -97,7 +106,7 @@ def started(home: Path, *arguments: str) -> Iterator[Server]:
                 _stop(process)
                 complaints.seek(0)
                 raise ProgramError(f"the server did not start: {line}{complaints.read()}")
-            yield Server(found[1], psutil.Process(process.pid))
+            yield Server(found[1], psutil.Process(process.pid), complaints)
         finally:
             _stop(process)
             process.stdout.close()

@@ -23,6 +23,7 @@ from benchmarks.fault import (
     replicas,
     requests,
     retrying,
+    strangers,
 )
 from benchmarks.fault.scene import HOME, Scene, prepare
 from benchmarks.fault.trial import Fault, Seen, none_of
@@ -33,7 +34,7 @@ def faults() -> list[Fault]:
     """All of them, in the order of the table."""
     stores = (redis_away, ingest, disk)
     servers = (replicas, artefacts, devices)
-    callers = (requests, retrying, alerts)
+    callers = (requests, retrying, strangers, alerts)
     modules = (*stores, *servers, *callers)
     return [fault for each in modules for fault in each.faults()]
 

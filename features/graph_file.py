@@ -1,4 +1,4 @@
-"""What the tensors of an ONNX file are: where they stand, and whether they are finite numbers.
+"""What the tensors of an ONNX file are: where they stand, and whether they are finite.
 
 Serving has no library that reads ONNX files, onnxruntime opens whatever file a graph names, and
 golden vectors do not reach every weight. So the file is walked as protobuf

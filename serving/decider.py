@@ -95,7 +95,12 @@ class Decider:
         self.model, self._memory.catalog = model, catalog
         if isinstance(model.scorer, Scorer):
             model.scorer.on_run = self._metrics.ran
-        self._metrics.serves(model.version, model.scorer.provider)
+        self.tell_provider()
+
+    def tell_provider(self) -> None:
+        """Which model answers, and what runs it, as it may have changed."""
+        if self.model is not None:
+            self._metrics.serves(self.model.version, self.model.scorer.provider)
 
     async def decide(self, question: Question) -> Decision:
         """The decision, degraded where it must be and labelled so."""

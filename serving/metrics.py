@@ -124,6 +124,8 @@ class Metrics:
 
     def serves(self, version: str, provider: str) -> None:
         """Answers come from this model from now on."""
+        if self._serving == (version, provider):
+            return
         if self._serving is not None:
             self._model.labels(*self._serving).set(0)
         self._serving = version, provider

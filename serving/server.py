@@ -179,6 +179,7 @@ class Server:
             serving = None  # a new engine may run the same model on something else
         model = await self._champion.after(serving)
         if model is None:
+            self.decider.tell_provider()
             return
         try:
             await self._use(model)

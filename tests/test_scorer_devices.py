@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from features.artefact import INPUTS, OUTPUTS, ArtefactError
 from features.vocabulary import load_vocabulary
 from serving.model.bound_session import BoundSession, with_constant_k
-from serving.model.device import CPU, open_on_cpu, provider_of
-from serving.model.opening import Opened, Way, first_right
+from serving.model.device import CPU, CUDA, open_on_cpu, provider_of
+from serving.model.opening import Opened, Spared, Way, first_right
 from serving.model.scorer import Scorer
 from serving.processes.port import StartError
 from serving.settings import ServingSettings
@@ -170,6 +170,29 @@ def test_a_way_that_fails_is_left_for_the_next(
     assert "another is not used" in caplog.text and "intent_BU is off by" in caplog.text
     with pytest.raises(ArtefactError, match="no CUDA-capable device"):
         first_right(ways[:1], golden)
+
+
+def test_a_device_that_fails_later_on_is_left_to_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    on_gpu, on_cpu = (np.zeros(1),), (np.ones(1),)
+
+    def run_on_gpu(feeds: Feeds) -> tuple[np.ndarray, ...]:
+        if "k" in feeds:
+            raise RuntimeError("CUDA failure 700: an illegal memory access was encountered")
+        return on_gpu
+
+    def run_on_cpu(feeds: Feeds) -> tuple[np.ndarray, ...]:
+        if "wrong" in feeds:
+            raise ValueError("no such channel")
+        return on_cpu
+
+    spared = Spared(Opened(run_on_gpu, CUDA, list), Opened(run_on_cpu, CPU, list))
+    assert (spared.run({}), spared.provider) == (on_gpu, CUDA)
+    with pytest.raises(ValueError, match="no such channel"):  # neither can: it is not the device
+        spared.run({"k": on_cpu[0], "wrong": on_cpu[0]})
+    assert (spared.run({}), spared.provider) == (on_gpu, CUDA)
+    assert (spared.run({"k": on_cpu[0]}), spared.provider) == (on_cpu, CPU)
+    assert spared.run({}) == on_cpu
+    assert "the CPU runs the model from now on" in caplog.text and "CUDA failure 700" in caplog.text
 
 
 without_cuda = pytest.mark.skipif(provider_of("auto") != CPU, reason="CUDA works here")

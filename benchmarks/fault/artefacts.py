@@ -1,4 +1,4 @@
-"""Faults of a model's files: flipped bits, files cut short, wrong shapes, weights that are NaN."""
+"""Faults of a model's files: flipped bits, files cut short, wrong shapes, NaN for weights."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""Requests that nobody should send: random bytes, and messages made of whatever fields may hold."""
+"""Requests nobody should send: random bytes, and messages made of whatever fields may hold."""
 
 import re
 from collections import Counter
@@ -157,10 +157,9 @@ def _call_all(
 
 def _called(channel: grpc.Channel, method: MethodDescriptor, request: Any) -> tuple[str, str]:
     """How a call ended, and what was told of it."""
-    path, encode = path_of(method), type(request).SerializeToString
+    path, encode = path_of(method), GetMessageClass(method.input_type).SerializeToString
     try:
         if method.client_streaming:
-            encode = type(request[0]).SerializeToString
             replies = channel.stream_stream(path, encode)(iter(request), timeout=TIMEOUT_S)
             list(replies)
         elif method.server_streaming:

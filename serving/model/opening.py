@@ -1,10 +1,12 @@
 """Opening a model: the best of the ways to run it here in which it gives the golden outputs."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from features.artefact import GRAPH, INPUTS, OUTPUTS, ArtefactError, load_tables
 from serving.model.bound_session import BoundSession, with_constant_k
@@ -24,6 +26,32 @@ class Opened:
     """Customers, tokens and k of the runs that warm it up for batches of up to so many."""
 
 
+class Spared:
+    """A model that runs on the CPU from the first run on that only CUDA cannot do."""
+
+    def __init__(self, opened: Opened, spare: Opened) -> None:
+        """Both are right; the spare waits in memory, as opening it takes seconds."""
+        self._opened, self._spare = opened, spare
+        self.shapes = opened.shapes
+
+    @property
+    def provider(self) -> str:
+        """What runs the model now."""
+        return self._opened.provider
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        """Raises what is wrong with the feeds, as then neither can run."""
+        if self._opened is self._spare:
+            return self._spare.run(feeds)
+        try:
+            return self._opened.run(feeds)
+        except Exception as error:  # onnxruntime's own exceptions share no narrower class
+            outputs = self._spare.run(feeds)
+            logger.error("the CPU runs the model from now on, as %s fails: %s", CUDA, error)
+            self._opened = self._spare
+            return outputs
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """One of the ways to run a model, in words, and how it is opened so."""
@@ -32,7 +60,7 @@ class Way:
     open: Callable[[], Opened]
 
 
-def open_model(directory: Path, *, device: str, threads: int, max_length: int) -> Opened:
+def open_model(directory: Path, *, device: str, threads: int, max_length: int) -> "Opened | Spared":
     """On `auto` the CPU runs what CUDA cannot; raises ArtefactError where nothing is left."""
     path, wanted = directory / GRAPH, provider_of(device)
     ways = []
@@ -41,7 +69,11 @@ def open_model(directory: Path, *, device: str, threads: int, max_length: int) -
         ways = [Way("CUDA with captured graphs", captured), Way("CUDA", plain)]
     if device == "auto" or wanted == CPU:
         ways.append(Way("the CPU", partial(_on_cpu, path, max_length, threads=threads)))
-    return first_right(ways, directory / "golden.npz")
+    golden = directory / "golden.npz"
+    opened = first_right(ways, golden)
+    if device != "auto" or opened.provider == CPU:
+        return opened
+    return Spared(opened, _right(ways[-1], golden))
 
 
 def first_right(ways: Iterable[Way], golden: Path) -> Opened:

@@ -64,7 +64,6 @@ class Scorer:
         max_length = self.contract.max_length
         self._opened = open_model(directory, device=device, threads=threads, max_length=max_length)
         breathe()
-        self.provider: str = self._opened.provider
         self.on_run: Callable[[np.ndarray], None] = lambda tokens_BLF: None  # told what is read
         self.channel_code = vocabulary.channel_code
         fresh_ND1 = read_golden(directory / "golden.npz")["fresh_ND1"]
@@ -73,6 +72,11 @@ class Scorer:
             ItemIndex(()), np.repeat(self.no_fresh.vectors_ND1, LEAST_ROOM, axis=0)
         )
         self._weight_1T = np.ones((1, len(self.contract.predicted_types)), np.float32)
+
+    @property
+    def provider(self) -> str:
+        """What runs the model now: where CUDA fails later on, the CPU takes over."""
+        return self._opened.provider
 
     def score(
         self,
