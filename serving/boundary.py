@@ -155,11 +155,11 @@ async def _received(
     request_type: type[Message], context: grpc.aio.ServicerContext, call: Call, post: Post
 ) -> AsyncGenerator[Any, None]:
     while (data := await context.read()) is not grpc.aio.EOF:
-        caller = post.admit(context, counts=False)
-        if call.request is not None:  # the first one came with the call
+        caller, first = post.admit(context, counts=False), call.request is None
+        if not first:  # which came with the call
             await pace(caller)
         call.request = request = _decoded(request_type, data)
-        post.check(caller, request, context)
+        post.check(caller, request, context, counts=first)
         yield request
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 from interplay.v1.catalog_service_pb2 import GetItemRequest
-from interplay.v1.personalization_service_pb2 import RecordInteractionsRequest
+from interplay.v1.personalization_service_pb2 import ConverseRequest, RecordInteractionsRequest
 
 from serving.access.keys import new_key
 from serving.access.rate import Bucket
@@ -72,3 +72,23 @@ def test_a_channel_has_one_rate_for_all_who_speak_for_it(shop: tuple[Running, st
     assert 3_590_000 < int(trailers["grpc-retry-pushback-ms"]) <= 3_600_000
     assert error.value.details().startswith("the channel email is asked too often: try again in")
     assert ending(decide, asked(channel="web"), with_key(free)) == "OK"
+
+
+def test_a_conversation_is_slowed_down_and_not_ended(shop: tuple[Running, str, str]) -> None:
+    server, _, _ = shop
+    path, key = Path(server.settings.access), new_key()
+    before = path.read_bytes()
+    rate = {"per_s": 100.0, "burst": 1}
+    talks = caller("talks", "frontend", keys=[key], channels=["*"], rate=rate)
+    write_access(path, talks, rates={"chat": {"per_s": 1 / 3600, "burst": 1}})
+    server.refresh()
+    question = ConverseRequest(turn=1, question=asked(channel="chat"))
+    turns = [question, *(ConverseRequest(turn=turn) for turn in range(2, 8))]
+    told = server.personalization.Converse(iter(turns), metadata=with_key(key), timeout=20)
+    assert [each.turn for each in told] == [1, 2, 3, 4, 5, 6, 7]
+    talk = server.personalization.Converse(iter(turns), metadata=with_key(key), timeout=20)
+    with pytest.raises(grpc.RpcError) as error:
+        next(talk)
+    path.write_bytes(before)
+    server.refresh()
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # one conversation an hour

@@ -60,7 +60,14 @@ class Post:
             raise self._refused(Denial.RATE, context, late, caller)
         return caller
 
-    def check(self, caller: Caller, request: Any, context: grpc.aio.ServicerContext) -> None:
+    def check(
+        self,
+        caller: Caller,
+        request: Any,
+        context: grpc.aio.ServicerContext,
+        *,
+        counts: bool = True,
+    ) -> None:
         """Whether they may speak for its channels; raises ForbiddenError or RateError.
 
         An empty one is none: it is for the door to refuse.
@@ -74,7 +81,7 @@ class Post:
                 if channel not in own and channel:
                     text = f"{caller.name} may not speak for the channel {shown(channel)}"
                     raise self._refused(Denial.CHANNEL, context, ForbiddenError(text), caller)
-        if callers.channel_buckets:
+        if counts and callers.channel_buckets:
             self._take(callers, caller, channels, context)
 
     def _take(
