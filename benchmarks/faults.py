@@ -29,6 +29,8 @@ from benchmarks.fault.scene import HOME, Scene, prepare
 from benchmarks.fault.trial import Fault, Seen, none_of
 from benchmarks.report import RESULTS, Figure, report
 
+KEPT = {True: "yes", False: "no", None: "not tried"}
+
 
 def faults() -> list[Fault]:
     """All of them, in the order of the table."""
@@ -63,7 +65,7 @@ def main(only: Sequence[str], quick: bool, afresh: bool, names: bool) -> None:
     results = HOME.path if only or quick else RESULTS  # a record holds all of them
     fell_short = report("faults", figures, results=results)
     _print_table(rows)
-    sys.exit(fell_short or int(not all(seen.kept for _, seen in rows)))
+    sys.exit(fell_short)
 
 
 def _attempt(fault: Fault, scene: Scene) -> Seen:
@@ -78,7 +80,7 @@ def _print_table(rows: Sequence[tuple[Fault, Seen]]) -> None:
     """As it stands in the README."""
     print("\n| fault | injected | promised | seen | kept |\n|---|---|---|---|---|")
     for fault, seen in rows:
-        cells = fault.name, fault.injected, fault.promised, seen.text, "yes" if seen.kept else "no"
+        cells = fault.name, fault.injected, fault.promised, seen.text, KEPT[seen.kept]
         print(f"| {' | '.join(cells)} |")
 
 

@@ -178,7 +178,7 @@ def _published(scene: Scene) -> Seen:
             none_of("answers of another model", others),
             none_of("sound ones not taken up within 30 s", int(took_s == float("inf"))),
         ],
-        f"{len(SHARES)} were refused",
+        f"{len(SHARES)} published",
     )
 
 

@@ -15,10 +15,10 @@ class Seen:
     words: str = ""
 
     @property
-    def kept(self) -> bool:
-        """Whether the promise was; a fault that was not tried keeps none."""
+    def kept(self) -> bool | None:
+        """Whether the promise was; None where nothing could be tried."""
         goals = [each.met for each in self.figures if each.goal is not None]
-        return bool(goals) and all(goals)
+        return all(goals) if goals else None
 
     @property
     def text(self) -> str:

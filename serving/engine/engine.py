@@ -58,6 +58,7 @@ class Engine:
         self._log_thread = ThreadPoolExecutor(1, "log")
         self._serving: tuple[Model, Catalog] | None = None
         self._writers = set[asyncio.StreamWriter]()
+        self._told = b""  # to all of them
         self._tasks = set[asyncio.Task[None]]()  # of whoever is connected
         bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
         self._scoring: Batcher[Sequence[Asked], list[Part | None]] = Batcher(
@@ -99,6 +100,7 @@ class Engine:
         """Takes a new champion into use, and says so."""
         model = await self._champion.after(self._serving[0] if self._serving else None)
         if model is None:
+            self._tell()
             return
         if isinstance(model.scorer, Scorer):
             model.scorer.on_run = self._metrics.ran
@@ -111,8 +113,15 @@ class Engine:
             return
         self._serving = model, catalog
         logger.info("the engine runs model %s", model.version)
-        for writer in self._writers:
-            writer.write(self._news())
+        self._tell()
+
+    def _tell(self) -> None:
+        """All who ask, if it is news."""
+        news = self._news()
+        if news != self._told:
+            self._told = news
+            for writer in self._writers:
+                writer.write(news)
 
     async def _catalog_for(self, model: Model) -> Catalog:
         """As of now; the log is read through only once."""

@@ -20,7 +20,7 @@ from serving.engine.messages import (
 from serving.metrics import Metrics
 from serving.model.scoring import Asked, Scored, popular_instead, tell
 
-ANSWER_S = 2.0  # an engine that does not answer within this is taken for gone
+ANSWER_S = 0.8  # an engine that does not answer within this is taken for gone
 
 logger = logging.getLogger(__name__)
 
