@@ -72,8 +72,8 @@ class Answering:
 
     def moments(self, examples: Examples) -> Moments:
         """As served."""
-        session = open_graph(self.directory / GRAPH)
-        answers = [outputs for _, outputs in self._answers(session, examples, most=TOP)]
+        session, most = open_graph(self.directory / GRAPH), min(TOP, int(self.eligible_1W.sum()))
+        answers = [outputs for _, outputs in self._answers(session, examples, most=most)]
         intents, items, joints = zip(*answers, strict=True)
         likely_NK = np.concatenate([joint_NKT.sum(axis=2) for joint_NKT in joints])
         return Moments(np.concatenate(intents), np.concatenate(items), likely_NK)
