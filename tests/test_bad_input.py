@@ -152,6 +152,7 @@ BAD = [
     (GetCustomerRequest(), "customer_id", "''", "customer_id or anonymous_id is required"),
     (ListModelsRequest(page_size=101), "page_size", "101", "must be 1 to 100"),
     (ListModelsRequest(page_token="?"), "page_token", "'?'", "next_page_token"),
+    (ListModelsRequest(page_token="é"), "page_token", "'é'", "next_page_token"),
 ]
 
 METHODS = {

@@ -133,7 +133,7 @@ class Registry:
                 order_by=["version_number DESC"],
                 page_token=token or None,
             )
-        except MlflowException as error:
+        except (MlflowException, ValueError) as error:  # a token of letters that base64 has not
             rule = "must be the next_page_token of the page before"
             raise InvalidError([Violation("page_token", shown(token), rule)]) from error
         champion = self.champion()
