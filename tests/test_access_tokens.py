@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from interplay.v1.catalog_service_pb2 import GetItemRequest
 
+from serving.access.callers import Stranger
 from tests.access import caller, ending, refused, with_key, write_access
 from tests.running import Running
 
@@ -153,3 +154,19 @@ def test_keys_of_the_issuer_are_exchanged_without_a_restart(shop: Shop) -> None:
     write_keys(path, shop.issuer)
     shop.server.refresh()
     assert [get_item(shop, each) for each in (old, new)] == ["OK", "UNAUTHENTICATED"]
+
+
+def test_a_flood_of_new_tokens_does_not_keep_out_who_is_known(shop: Shop) -> None:
+    token, guard = shop.issuer.token(), shop.server.server.entrance.guard
+    assert get_item(shop, token) == "OK"
+    assert guard.callers is not None
+    now_s = guard.clock()
+    found = [guard.callers.holder(f"forged-{number}", now_s) for number in range(310)]
+    assert found[-10:] == [Stranger.UNCHECKED] * 10
+    guard.clock = lambda: now_s
+    try:
+        assert get_item(shop, token) == "OK"
+        assert get_item(shop, shop.issuer.token(jti="new")) == "RESOURCE_EXHAUSTED"
+    finally:
+        guard.clock = time.time
+    assert refused(shop.server, "unchecked-credentials") == 1

@@ -48,6 +48,9 @@ class Post:
         if callers is None:
             return ANYBODY
         caller = callers.of(context, self._guard.clock())
+        if caller is Stranger.UNCHECKED:
+            many = RateError("too many tokens are new", wait_s=1.0)
+            raise self._refused(Stranger.UNCHECKED, context, many)
         if isinstance(caller, Stranger):
             text = "who calls is not known: send a key or token that is valid"
             raise self._refused(caller, context, UnknownCallerError(text))
