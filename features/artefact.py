@@ -101,7 +101,7 @@ def write_manifest(directory: Path) -> None:
     """Seals the artefact: writes manifest.json; call it last."""
     names = [*FILES, *(each.name for each in _tables(directory / GRAPH).values())]
     digests = {name: _sha256(directory / name) for name in names}
-    (directory / MANIFEST).write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
+    (directory / MANIFEST).write_text(_told(digests))
 
 
 def verify(directory: Path, vocabulary: Vocabulary) -> Contract:
@@ -173,8 +173,8 @@ def load_content(directory: Path) -> Content:
     with sound(path), np.load(path, allow_pickle=False) as file:
         content = Content(**{name: file[name] for name in ("table_GD", "cold_D1", "known_H")})
         shapes = [each.shape for each in (content.table_GD, content.cold_D1, content.known_H)]
-        (G, D), (D1,), (_,) = shapes
-        if G < 2 or D1 != D + 1 or content.known_H.dtype.kind not in "iu":
+        (G, D), (D1,), (H,) = shapes
+        if G < (2 if H else 1) or D1 != D + 1 or content.known_H.dtype.kind not in "iu":
             raise ValueError(f"its arrays have the shapes {shapes}")
         if not np.isfinite(content.table_GD).all() or not np.isfinite(content.cold_D1).all():
             raise ValueError("a weight is no finite number")
@@ -213,11 +213,18 @@ def _tables(graph: Path) -> dict[str, Path]:
 
 def _verify_digests(directory: Path) -> None:
     with sound(directory / MANIFEST):
-        digests = dict(json.loads((directory / MANIFEST).read_text()))
+        text = (directory / MANIFEST).read_text()
+        digests = dict(json.loads(text))
+        if text != _told(digests):
+            raise ValueError("it is not as it was written")
     for name in FILES:
         _verify_digest(directory, name, digests)
     for path in _tables(directory / GRAPH).values():
         _verify_digest(directory, path.name, digests)
+
+
+def _told(digests: Mapping[str, str]) -> str:
+    return json.dumps(digests, indent=2, sort_keys=True) + "\n"
 
 
 def _verify_weights(directory: Path) -> None:

@@ -40,7 +40,7 @@ CONTRACT = Contract(
 def artefact(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(b"\x08\x0a")  # of ONNX IR 10, with nothing in it
     (tmp_path / "golden.npz").write_bytes(b"golden")
-    table_GD, known_H = np.zeros((2, 3)), np.zeros(0, np.uint32)
+    table_GD, known_H = np.zeros((1, 3)), np.zeros(0, np.uint32)  # nothing is described
     np.savez(tmp_path / "content.npz", table_GD=table_GD, cold_D1=np.arange(4.0), known_H=known_H)
     (tmp_path / "popularity.json").write_text('{"": [1, 0], "web": [1]}')
     pq.write_table(pa.table({"item_id": ["tea", "mug"]}), tmp_path / "items.parquet")
@@ -53,7 +53,7 @@ def test_a_sound_artefact_is_read_whole(artefact: Path) -> None:
     assert verify(artefact, VOCABULARY) == CONTRACT
     assert load_items(artefact).item_ids == ("tea", "mug")
     assert load_popularity(artefact) == {"": [1, 0], "web": [1]}
-    assert load_content(artefact).table_GD.shape == (2, 3)
+    assert load_content(artefact).table_GD.shape == (1, 3)
     assert load_content(artefact).cold_D1.tolist() == [0, 1, 2, 3]
 
 
@@ -132,3 +132,10 @@ def test_items_without_ids_are_refused(artefact: Path, table: dict[str, list[obj
     pq.write_table(pa.table(table), artefact / "items.parquet")
     with pytest.raises(ArtefactError, match=r"items\.parquet cannot be used"):
         load_items(artefact)
+
+
+def test_a_manifest_that_is_not_as_it_was_written_is_refused(artefact: Path) -> None:
+    path = artefact / "manifest.json"
+    path.write_text(path.read_text().rstrip())
+    with pytest.raises(ArtefactError, match="it is not as it was written"):
+        verify(artefact, VOCABULARY)
