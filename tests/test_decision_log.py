@@ -213,6 +213,18 @@ def test_the_writer_drops_and_counts_what_it_cannot_take(tmp_path: Path) -> None
         assert sum(len(each) for each in read_logged(stream)) == counts["written"]
 
 
+def test_what_is_decided_in_a_while_is_one_message_unless_somebody_waits(tmp_path: Path) -> None:
+    path, an_hour = tmp_path / "log.db", 3600.0
+    writer = DecisionWriter(lambda: SqliteStream(path), lambda each: each, gather_s=an_hour)
+    for number in range(3):
+        writer.offer(decided(number))
+    writer.flush()
+    writer.offer(decided(3))
+    writer.close()
+    with SqliteStream(path) as stream:
+        assert [len(each) for each in read_logged(stream)] == [3, 1]
+
+
 def test_a_log_that_cannot_be_written_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

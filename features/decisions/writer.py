@@ -15,6 +15,7 @@ from features.log.contract import LogError
 
 MAX_WAITING = 4096
 MAX_BATCH = 64  # decisions of one message
+GATHER_S = 0.05  # what is offered within it is one message: a small one costs as much as a large
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,17 +31,20 @@ class DecisionWriter(Generic[T]):
         *,
         note: Callable[[str, int], None] = lambda ending, count: None,
         max_waiting: int = MAX_WAITING,
+        gather_s: float = GATHER_S,
     ) -> None:
         """The thread opens the log, and makes decisions of what is offered: `logged`.
 
         `note` is told how many were written, and how many dropped.
         """
         self._open_stream, self._logged, self._note = open_stream, logged, note
+        self._gather_s = gather_s
         self._stream: Stream | None = None
         self._failing = False
         self._waiting: queue.Queue[T | threading.Event | None] = queue.Queue(max_waiting)
         self._heard: list[threading.Event] = []  # to be set once what came before is written
         self._closing = False
+        self._hurry = threading.Event()  # somebody waits for the writing
         self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
         self._thread.start()
 
@@ -55,11 +59,13 @@ class DecisionWriter(Generic[T]):
         """Returns when what was offered so far has been written, or dropped. Blocks."""
         come = threading.Event()
         self._waiting.put(come)
+        self._hurry.set()
         come.wait()
 
     def close(self) -> None:
         """Writes what waits, and ends the thread. Blocks."""
         self._waiting.put(None)
+        self._hurry.set()
         self._thread.join()
 
     def _run(self) -> None:
@@ -77,19 +83,26 @@ class DecisionWriter(Generic[T]):
             self._stream.close()
 
     def _next(self) -> list[T]:
-        """Whatever waits; at least one, but for who waits for the writing, and the end."""
+        """What is offered in a while: at least one, or who waits for the writing, or the end."""
         offered: list[T] = []
-        while len(offered) < MAX_BATCH:
-            one = self._waiting.get()
-            if one is None:
-                self._closing = True
-            elif isinstance(one, threading.Event):
-                self._heard.append(one)
-            else:
-                offered.append(one)
-            if self._waiting.empty() or self._closing or self._heard:
+        self._take(self._waiting.get(), offered)
+        if self._waiting.qsize() < MAX_BATCH:
+            self._hurry.wait(self._gather_s)
+        self._hurry.clear()
+        while len(offered) < MAX_BATCH and not (self._closing or self._heard):
+            try:
+                self._take(self._waiting.get_nowait(), offered)
+            except queue.Empty:
                 break
         return offered
+
+    def _take(self, one: T | threading.Event | None, offered: list[T]) -> None:
+        if one is None:
+            self._closing = True
+        elif isinstance(one, threading.Event):
+            self._heard.append(one)
+        else:
+            offered.append(one)
 
     def _write(self, offered: Sequence[T]) -> int:
         """Gives how many were written."""
