@@ -174,7 +174,8 @@ def load_content(directory: Path) -> Content:
         content = Content(**{name: file[name] for name in ("table_GD", "cold_D1", "known_H")})
         shapes = [each.shape for each in (content.table_GD, content.cold_D1, content.known_H)]
         (G, D), (D1,), (H,) = shapes
-        if G < (2 if H else 1) or D1 != D + 1 or content.known_H.dtype.kind not in "iu":
+        least = 2 if H else 1
+        if least > G or D1 != D + 1 or content.known_H.dtype.kind not in "iu":
             raise ValueError(f"its arrays have the shapes {shapes}")
         if not np.isfinite(content.table_GD).all() or not np.isfinite(content.cold_D1).all():
             raise ValueError("a weight is no finite number")

@@ -63,7 +63,7 @@ def test_the_old_model_is_freed(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     add_items(home.path)
     publish(home, write_artefact(tmp_path / "first"))
-    with Running(home.path) as running:
+    with Running(home.path, log_candidates=0) as running:  # else the log may hold it for a while
         running.personalization.DecideInteraction(asked())
         model = running.server.decider.model
         assert model is not None
@@ -163,7 +163,8 @@ def champion_of(home: Home) -> Champion:
 def seal_any(artefact: Path) -> None:
     """As whoever forges a manifest would."""
     digests = {each: sha256((artefact / each).read_bytes()).hexdigest() for each in FILES}
-    (artefact / "manifest.json").write_text(json.dumps(digests))
+    text = json.dumps(digests, indent=2, sort_keys=True)
+    (artefact / "manifest.json").write_text(f"{text}\n")
 
 
 def test_a_version_that_was_refused_stays_refused(tmp_path: Path) -> None:
