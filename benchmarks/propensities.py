@@ -1,10 +1,11 @@
 """Propensities: whether what is logged is how often an item really stands in a place.
 
 Situations are made by lot: candidates with values of which some must not be offered, and some are
-new, which get a share of what is drawn. The policy decides each again and again, and how often each item stood in each of the places that are drawn is
-compared with the propensities that the decisions logged, by a chi-square. How large it would be if
-they were right is drawn too, place by place, as the places of a decision depend on one another: the
-p-value is the share of draws in which it is at least as large.
+new, which get a share of what is drawn. The policy decides each again and again, and how often each
+item stood in each of the places that are drawn is compared with the propensities that the decisions
+logged, by a chi-square. How large it would be if they were right is drawn too, place by place, as
+the places of a decision depend on one another: the p-value is the share of draws in which it is at
+least as large.
 
 S situations   D decisions on each   N candidates of a situation   P places that are drawn
 """
