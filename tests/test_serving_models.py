@@ -81,11 +81,18 @@ def test_a_changed_file_is_refused(tmp_path: Path, name: str) -> None:
         load(path.parent)
 
 
-def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"no graph", r"model\.onnx cannot be used: .*: this is no ONNX file"),
+        (b"\x08\x0a", r"model\.onnx cannot be loaded"),  # of ONNX IR 10, with nothing in it
+    ],
+)
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
     directory = write_artefact(tmp_path / "artefact")
-    (directory / "model.onnx").write_bytes(b"no graph")
-    write_manifest(directory)
-    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be loaded"):
+    (directory / "model.onnx").write_bytes(content)
+    with pytest.raises(ArtefactError, match=told):
+        write_manifest(directory)
         load(directory)
 
 

@@ -63,8 +63,9 @@ def test_the_old_model_is_freed(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     add_items(home.path)
     publish(home, write_artefact(tmp_path / "first"))
-    with Running(home.path, log_candidates=0) as running:  # else the log may hold it for a while
+    with Running(home.path) as running:
         running.personalization.DecideInteraction(asked())
+        running.run(running.server.decider.recorder.flush())
         model = running.server.decider.model
         assert model is not None
         old = weakref.ref(model.scorer)

@@ -70,17 +70,21 @@ class DecisionWriter(Generic[T]):
 
     def _run(self) -> None:
         while not self._closing:
-            offered = self._next()
-            written = self._write(offered)
-            if written:
-                self._note("written", written)
-            if written < len(offered):
-                self._note("dropped", len(offered) - written)
+            self._write_next()
             for each in self._heard:
                 each.set()
             self._heard.clear()
         if self._stream is not None:
             self._stream.close()
+
+    def _write_next(self) -> None:
+        """Holds nothing of it afterwards: what is offered may hold a model that is to go."""
+        offered = self._next()
+        written = self._write(offered)
+        if written:
+            self._note("written", written)
+        if written < len(offered):
+            self._note("dropped", len(offered) - written)
 
     def _next(self) -> list[T]:
         """What is offered in a while: at least one, or who waits for the writing, or the end."""
