@@ -69,7 +69,8 @@ def agree(given: tuple[np.ndarray, ...], expected: list[np.ndarray], feeds: Feed
     eligible_BK = feeds["eligible_EV"][feeds["mask_B"][:, None], expected[1]]
     np.testing.assert_array_equal(given[1][eligible_BK], expected[1][eligible_BK])
     np.testing.assert_allclose(given[0], expected[0], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(given[2], expected[2], rtol=0, atol=1e-6)
+    # In float32 either is off the definition by up to 2e-6: padding changes the order of sums.
+    np.testing.assert_allclose(given[2], expected[2], rtol=0, atol=5e-6)
 
 
 @settings(deadline=None, max_examples=60)
