@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from features.decisions.draining import drain_decisions
-from features.history.compaction import compact
+from features.decisions.parts import DECISIONS
+from features.history.compaction import HISTORY, compact
 from features.history.draining import drain
 from features.history.importing import import_reading
 from features.history.partitions import count
@@ -134,19 +135,20 @@ def _materialize(chosen: FeatureSettings, *, whole_log: bool) -> None:
 )
 @options(FeatureSettings)
 def compact_command(grace_hours: float, **settings: Any) -> None:
-    """Merges the history's small files, day by day; meant for a schedule."""
-    chosen = FeatureSettings(**settings)
-    with counting("compacting days") as progress:
-        done = compact(
-            Home(chosen.home).history,
-            grace_s=grace_hours * 3600,
-            now=time.time(),
-            progress=progress,
+    """Merges the small files of history and decisions, day by day; meant for a schedule."""
+    home = Home(FeatureSettings(**settings).home)
+    for root, form, name in (
+        (home.history, HISTORY, "interactions"),
+        (home.decisions, DECISIONS, "decisions"),
+    ):
+        with counting(f"compacting days of {name}") as progress:
+            done = compact(
+                root, form=form, grace_s=grace_hours * 3600, now=time.time(), progress=progress
+            )
+        click.echo(
+            f"compacted {done.part_count:,} files into {done.file_count:,}: "
+            f"{done.row_count:,} {name}"
         )
-    click.echo(
-        f"compacted {done.part_count:,} files into {done.file_count:,}: "
-        f"{done.row_count:,} interactions"
-    )
 
 
 @main.command("drain")

@@ -4,18 +4,22 @@ Looking a customer up in the log and the history takes long: it has a thread and
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TypeVar
 
 from features.decisions.contract import Stream, open_stream
 from features.decisions.decision import LoggedDecision
 from features.decisions.finding import find_decision
+from features.decisions.outcomes import vocabulary_worths
 from features.held import held_interactions
 from features.log.contract import Log, LogError, open_log
 from features.privacy.consent import consent_of
+from features.privacy.customer_decisions import Kept, read_decisions_of
 from features.privacy.customer_history import CustomerHistory, read_customer
+from features.privacy.erasure import NO_ERASURES, Erasures
 from features.privacy.export import Online, export_lines
 from features.privacy.forgetting import NEXT_TRAINING, ONLINE, SWEEP, Receipt, erasure_tick
 from features.record import moment
@@ -24,6 +28,7 @@ from serving.errors import UnavailableError
 from serving.memory import Memory
 
 T = TypeVar("T")
+LINES_AT_ONCE = 50  # of an export: a decision with all of its candidates is a long one
 TRY_AGAIN = "what is held cannot be looked up now: try again"
 
 
@@ -54,14 +59,21 @@ class Customers:
         await self._memory.note_erasure(customer_keys, erased)
         receipt.removed[ONLINE] += await self._memory.erase(customer_keys, erased)
 
-    async def export(self, customer_key: str) -> Iterator[str]:
-        """The lines of features.privacy.export."""
-        history = await self.look_up(customer_key)
+    async def export(self, customer_key: str) -> AsyncGenerator[str, None]:
+        """The lines of features.privacy.export, read as they are taken."""
+        home, now = Home(self._settings.home), datetime.now(UTC)
+        erasures = await self._in_thread(lambda: Erasures(self._opened().erasures()))
+        history = await self.look_up(customer_key, erasures)
         vocabulary, items = self._memory.vocabulary, self._memory.catalog.by_hash
         known = await self._memory.read_known(customer_key)
         held = tuple(held_interactions(known.history, vocabulary, items))
         online = Online(held, consent_of(known.consent, vocabulary), known.attention)
-        return export_lines(history, online, now=datetime.now(UTC))
+        kept = await self._in_thread(lambda: Kept(home, self._opened_decisions(), erasures))
+        decisions = read_decisions_of(history, kept, vocabulary_worths(vocabulary), now=now)
+        lines = export_lines(history, online, decisions, now=now)
+        while some := await self._in_thread(lambda: list(islice(lines, LINES_AT_ONCE))):
+            for each in some:
+                yield each
 
     async def decision(self, decision_id: str) -> LoggedDecision | None:
         """A logged decision; None where there is none of this id."""
@@ -75,10 +87,12 @@ class Customers:
             self._decisions = open_stream(self._settings)
         return self._decisions
 
-    async def look_up(self, customer_key: str) -> CustomerHistory:
-        """All that log and history hold of a customer."""
+    async def look_up(self, customer_key: str, erasures: Erasures = NO_ERASURES) -> CustomerHistory:
+        """All that log and history hold of a customer, but for what the erasures cover."""
         root = Home(self._settings.home).history
-        return await self._in_thread(lambda: read_customer(self._opened(), root, customer_key))
+        return await self._in_thread(
+            lambda: read_customer(self._opened(), root, customer_key, erasures=erasures)
+        )
 
     def _opened(self) -> Log:
         if self._log is None:

@@ -164,7 +164,7 @@ class Service:
         self, request: customer_pb.ExportCustomerRequest, deadline: float
     ) -> AsyncGenerator[customer_pb.ExportCustomerResponse, None]:
         """Everything that is held."""
-        for line in await self._customers.export(self._customer_key(request)):
+        async for line in self._customers.export(self._customer_key(request)):
             yield customer_pb.ExportCustomerResponse(line=line)
 
     async def explain_decision(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.history import compaction
-from features.history.compaction import Compacted, compact
+from features.history.compaction import HISTORY, Compacted, compact
 from features.history.draining import drain
 from features.history.partitions import (
     COMPACTED,
@@ -164,13 +164,11 @@ def test_compacted_files_are_compacted_with_what_comes_later(root: Path) -> None
     assert held(root) == sorted(map(str, range(510)))
 
 
-def test_large_parts_and_those_of_other_writers_stay(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_parts_and_those_of_other_writers_stay(root: Path) -> None:
     write_part(root, rows(range(500, 510)), part="simulated-7")
-    monkeypatch.setattr(compaction, "SMALL_ROWS", 200)
-    monkeypatch.setattr(compaction, "MOST_ROWS", 250)
-    assert compact(root, grace_s=0, now=0) == Compacted(4, 2, 400)
+    form = replace(HISTORY, most_rows=250)
+    assert compact(root, form=form, grace_s=0, now=0) == Compacted(4, 2, 400)
+    assert compact(root, form=form, grace_s=0, now=0) == Compacted()
     assert (root / "date=2026-01-01" / "simulated-7.parquet").exists()
     assert len(held(root)) == 510
 

@@ -11,12 +11,13 @@ came within the window, the outcome is NONE, worth 0; and so it is of silence.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from features.decisions.decision import SCHEMA as DECISIONS
-from features.decisions.parts import parts
+from features.decisions.parts import of_days_since
 from features.decisions.parts import scan_of as decisions_of
 from features.history.partitions import CUSTOMER_KEY, read_parts
 from features.history.partitions import scan_of as history_of
@@ -109,27 +110,55 @@ def outcomes(home: Home, worths: Mapping[str, Worth], attribution: Attribution) 
     worth most), customer_value and company_value. Only what is drained is seen, and only decisions
     of customers who let them be analysed.
     """
-    found = parts(home.decisions, since=attribution.since)
+
+    def read(decisions: list[Path], history: list[Path]) -> pa.Table:
+        found = of_days_since(decisions, attribution.since)
+        tables = {
+            "aliases": aliases_in(home.history),
+            "no_interactions": SCHEMA.empty_table(),
+            "no_decisions": DECISIONS.empty_table(),
+        }
+        sources = {
+            "history": history_of(history) if history else "no_interactions",
+            "decisions": decisions_of(found) if found else "no_decisions",
+        }
+        return _joined(sources, tables, worths, attribution)
+
+    return read_parts(
+        home.decisions,
+        lambda decisions: read_parts(home.history, lambda history: read(decisions, history)),
+    )
+
+
+def outcomes_among(
+    decisions: pa.Table,
+    interactions: pa.Table,
+    aliases: pa.Table,
+    worths: Mapping[str, Worth],
+    attribution: Attribution,
+) -> pa.Table:
+    """The same for decisions and interactions that are at hand; `aliases` has ALIASES_SCHEMA."""
+    tables = {"logged": decisions, "recorded": interactions, "aliases": aliases}
+    sources = {"decisions": "logged", "history": "recorded"}
+    return _joined(sources, tables, worths, attribution)
+
+
+def _joined(
+    sources: Mapping[str, str],
+    tables: Mapping[str, pa.Table],
+    worths: Mapping[str, Worth],
+    attribution: Attribution,
+) -> pa.Table:
     values = {
         "since": attribution.since,
         "closed": attribution.now - attribution.window,
         "window": attribution.window,
     }
     with duckdb.connect() as database:
-        database.register("aliases", aliases_in(home.history))
         database.register("worths", _table_of(worths))
-        database.register("no_interactions", SCHEMA.empty_table())
-        database.register("no_decisions", DECISIONS.empty_table())
-        return read_parts(
-            home.history,
-            lambda history: database.sql(
-                OUTCOMES.format(
-                    history=history_of(history) if history else "no_interactions",
-                    decisions=decisions_of(found) if found else "no_decisions",
-                ),
-                params=values,
-            ).to_arrow_table(),
-        )
+        for name, table in tables.items():
+            database.register(name, table)
+        return database.sql(OUTCOMES.format(**sources), params=values).to_arrow_table()
 
 
 def vocabulary_worths(vocabulary: Vocabulary) -> dict[str, Worth]:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.decisions.contract import Kept, Stream, rewrite
-from features.decisions.parts import prune
+from features.decisions.parts import JUDGED
+from features.history.pruning import prune
 from features.privacy.erasure import Erasures
 from features.record import TICKS_PER_SECOND
 from features.settings import Home
@@ -51,4 +52,4 @@ def retain_decisions(home: Home, stream: Stream | None, since: datetime) -> int:
 def _removed(home: Home, stream: Stream | None, kept: Kept) -> int:
     """The log goes first: what is drained afterwards is kept."""
     in_log = rewrite(stream, kept) if stream is not None else 0
-    return in_log + prune(home.decisions, kept)
+    return in_log + prune(home.decisions, kept, JUDGED).row_count

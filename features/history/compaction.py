@@ -1,7 +1,8 @@
 """Compaction: a day's small parts become one, and no reader sees a row lost or doubled.
 
-Each step is one change of the folder, so that a kill at any moment leaves a history that is whole,
-and the next run goes on:
+What is said of the history holds of the decisions, too: both are dated parts. Each step is one
+change of the folder, so that a kill at any moment leaves a history that is whole, and the next run
+goes on:
 
     1  <part>.compacted is written, with the names of the parts whose rows it holds; from then on
        parts() gives it in their place
@@ -12,14 +13,15 @@ and the next run goes on:
 Readers of `*/*.parquet`, such as Feast, see the old parts until step 2, and the new one after it.
 The parts of writers that come back to names of their own, such as the simulator, are left alone.
 
-Rows are sorted by customer, then by time. A day's folder already bounds the time; whoever looks
-for one customer (erasure, export, point-in-time reads) then skips most of a file by its statistics.
+The history is sorted by customer, then by time. A day's folder already bounds the time; whoever
+looks for one customer (erasure, export, point-in-time reads) then skips most of a file by its
+statistics.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +32,29 @@ from features.history.partitions import COMPACTED, PART, REPLACES, parts, replac
 from features.interaction import SCHEMA
 
 MERGEABLE = ("log-", "import-", "compact-")
-MOST_ROWS = 1_000_000  # of a file: 20 to 40 MB, and what a compaction holds in memory
-SMALL_ROWS = MOST_ROWS // 2  # a part below this is worth merging
-ROWS_A_GROUP = 50_000
-ORDER = ("customer_id", "anonymous_id", "event_time", "interaction_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How the parts of a root are written."""
+
+    schema: pa.Schema  # older parts may lack its newest columns
+    order: Sequence[str]  # by which rows are sorted
+    most_rows: int  # of a file, and what a compaction holds in memory
+    rows_a_group: int  # within a file, with statistics of their own
+
+    @property
+    def small_rows(self) -> int:
+        """A part below this is worth merging."""
+        return self.most_rows // 2
+
+
+HISTORY = Form(
+    schema=SCHEMA,
+    order=("customer_id", "anonymous_id", "event_time", "interaction_id"),
+    most_rows=1_000_000,  # 20 to 40 MB
+    rows_a_group=50_000,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +69,7 @@ class Compacted:
 def compact(
     root: Path,
     *,
+    form: Form = HISTORY,
     grace_s: float,
     now: float,
     progress: Callable[[int], None] = lambda count: None,
@@ -61,8 +83,8 @@ def compact(
     for day in sorted(root.glob("date=*")):
         with writing(root):
             settle(day, grace_s=grace_s, now=now)
-            for group in _groups(day):
-                rows = _merge(group)
+            for group in _groups(day, form):
+                rows = _merge(group, form)
                 total = Compacted(
                     total.part_count + len(group), total.file_count + 1, total.row_count + rows
                 )
@@ -90,12 +112,12 @@ def settle(day: Path, *, grace_s: float, now: float) -> None:
             compacted.unlink()
 
 
-def _groups(day: Path) -> Iterator[list[Path]]:
+def _groups(day: Path, form: Form) -> Iterator[list[Path]]:
     """Small parts, two or more at a time, that together make no file too large."""
     group: list[Path] = []
     rows = 0
-    for part, count in _small(day):
-        if rows + count > MOST_ROWS:
+    for part, count in _small(day, form.small_rows):
+        if rows + count > form.most_rows:
             yield group
             group, rows = [], 0
         group.append(part)
@@ -104,25 +126,25 @@ def _groups(day: Path) -> Iterator[list[Path]]:
         yield group
 
 
-def _small(day: Path) -> Iterator[tuple[Path, int]]:
+def _small(day: Path, small_rows: int) -> Iterator[tuple[Path, int]]:
     """The parts that may be merged, with their rows; not those still on their way to one name."""
     for part in parts(day.parent, day=day.name):
         if part.suffix == PART and part.name.startswith(MERGEABLE):
             rows = pq.read_metadata(part).num_rows
-            if rows < SMALL_ROWS and not part.with_suffix(COMPACTED).exists():
+            if rows < small_rows and not part.with_suffix(COMPACTED).exists():
                 yield part, rows
 
 
-def _merge(group: list[Path]) -> int:
+def _merge(group: list[Path], form: Form) -> int:
     """Step 1; gives the number of rows."""
     names = [each.stem for each in group]
-    rows = pa.concat_tables([pq.ParquetFile(each).read().cast(SCHEMA) for each in group])
-    ordered = rows.sort_by([(name, "ascending") for name in ORDER])
+    read = (pq.read_table(each, schema=form.schema, partitioning=None) for each in group)
+    ordered = pa.concat_tables(read).sort_by([(name, "ascending") for name in form.order])
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
     unfinished = group[0].with_name(f"compact-{digest}.unfinished")
     noted = ordered.replace_schema_metadata({REPLACES: json.dumps(names)})
-    pq.write_table(noted, unfinished, compression="zstd", row_group_size=ROWS_A_GROUP)
+    pq.write_table(noted, unfinished, compression="zstd", row_group_size=form.rows_a_group)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.replace(unfinished.with_suffix(COMPACTED))
-    return len(rows)
+    return len(ordered)

@@ -66,10 +66,10 @@ def write_part(root: Path, table: pa.Table, *, part: str) -> int:
     return len(table)
 
 
-def write_whole(table: pa.Table, path: Path) -> None:
+def write_whole(table: pa.Table, path: Path, *, rows_a_group: int | None = None) -> None:
     """Writes a Parquet file that is either complete or absent."""
     unfinished = path.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
+    pq.write_table(table, unfinished, compression="zstd", row_group_size=rows_a_group)
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.replace(path)
@@ -119,10 +119,10 @@ def _live(seen: Sequence[Path]) -> list[Path]:
     return [each for each in seen if each not in hidden]
 
 
-def read_parts(root: Path, read: Callable[[list[Path]], Read]) -> Read:
+def read_parts(root: Path, read: Callable[[list[Path]], Read], *, day: str = "date=*") -> Read:
     """What `read` makes of the parts; of the newer ones, where some went away meanwhile."""
     while True:
-        found = parts(root)
+        found = parts(root, day=day)
         try:
             return read(found)
         except (FileNotFoundError, duckdb.IOException):

@@ -1,15 +1,15 @@
 """Pruning: the history's parts are rewritten without the rows that are no longer kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.history.partitions import COMPACTED, files, write_whole, writing
+from features.history.partitions import COMPACTED, files, parts, write_whole, writing
 
-JUDGED = ["customer_id", "anonymous_id", "type", "event_time"]  # enough to see if a part changes
+JUDGED = ["customer_id", "anonymous_id", "type", "event_time"]
 KeptRows = Callable[[pa.Table], pa.Table]
 """Gives the rows that are kept, and the very table that it was given if those are all."""
 
@@ -18,7 +18,7 @@ KeptRows = Callable[[pa.Table], pa.Table]
 class Pruned:
     """What became of a folder's files."""
 
-    row_count: int = 0  # removed
+    row_count: int = 0  # removed, each once, however many copies there were
     rewritten_count: int = 0
     dropped_count: int = 0  # files of which no row was left
 
@@ -26,18 +26,32 @@ class Pruned:
 def prune_history(
     root: Path, kept_rows: KeptRows, *, progress: Callable[[int], None] = lambda count: None
 ) -> Pruned:
+    """prune() of the interactions."""
+    return prune(root, kept_rows, JUDGED, progress=progress)
+
+
+def prune(
+    root: Path,
+    kept_rows: KeptRows,
+    judged: list[str],
+    *,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Pruned:
     """Rewrites or drops each file that holds rows which are not kept; tells `progress` the files.
 
-    Whoever reads meanwhile sees a file with the old rows or with the new ones. Other writers wait.
-    Files that a compaction has replaced go first: they count again once the compacted one is
-    dropped. Cut off at any moment, it is simply done again.
+    The columns `judged` are enough for `kept_rows` to see whether a file changes. Whoever reads
+    meanwhile sees a file with the old rows or with the new ones. Other writers wait. Files that a
+    compaction has replaced go first: they count again once the compacted one is dropped. Cut off
+    at any moment, it is simply done again.
     """
     total = Pruned()
     with writing(root):
         for unfinished in root.glob("date=*/*.unfinished"):  # nobody writes now: a killed writer's
             unfinished.unlink()
+        counting = set(parts(root))
         for path in sorted(files(root), key=lambda each: each.suffix == COMPACTED):
-            total = _sum(total, _prune(path, kept_rows, JUDGED))
+            pruned = _prune(path, kept_rows, judged)
+            total = _sum(total, pruned if path in counting else replace(pruned, row_count=0))
             progress(1)
     return total
 
@@ -60,7 +74,8 @@ def _prune(path: Path, kept_rows: KeptRows, judged: list[str], droppable: bool =
     if droppable and not len(kept):
         path.unlink()
         return Pruned(len(rows), dropped_count=1)
-    write_whole(kept, path)
+    rows_a_group = pq.read_metadata(path).row_group(0).num_rows
+    write_whole(kept, path, rows_a_group=rows_a_group)
     return Pruned(len(rows) - len(kept), rewritten_count=1)
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from features.decisions.contract import open_stream
+from features.decisions.outcomes import vocabulary_worths
 from features.decisions.privacy import retain_decisions
 from features.log.contract import open_log
 from features.privacy.consent import consent_of
+from features.privacy.customer_decisions import Kept, read_decisions_of
 from features.privacy.customer_history import read_customer
 from features.privacy.erasure import Erasures
 from features.privacy.export import Online, export_lines
@@ -107,12 +109,16 @@ def export_command(customer: str, **settings: Any) -> None:
     from features.live import LiveFeatures
 
     chosen = FeatureSettings(**settings)
-    with LiveFeatures(chosen) as live, open_log(chosen) as log:
-        history = read_customer(log, Home(chosen.home).history, customer)
+    home, now = Home(chosen.home), datetime.now(UTC)
+    with LiveFeatures(chosen) as live, open_log(chosen) as log, open_stream(chosen) as stream:
+        erasures = Erasures(log.erasures())
+        history = read_customer(log, home.history, customer, erasures=erasures)
         (known,) = live.online.read_known([customer], ledgers=True)
         consent = consent_of(known.consent, live.vocabulary)
         online = Online(tuple(live.held(customer)), consent, known.attention)
-        for line in export_lines(history, online, now=datetime.now(UTC)):
+        kept, worths = Kept(home, stream, erasures), vocabulary_worths(live.vocabulary)
+        decisions = read_decisions_of(history, kept, worths, now=now)
+        for line in export_lines(history, online, decisions, now=now):
             click.echo(line)
 
 

@@ -11,6 +11,7 @@ from features.history.partitions import read_parts, scan_of
 from features.identity import aliases_among
 from features.interaction import ANONYMOUS, Interaction
 from features.log.contract import Log
+from features.privacy.erasure import NO_ERASURES, Erasures
 from features.table_check import interaction_of
 
 
@@ -28,16 +29,21 @@ class CustomerHistory:
         return [self.customer_key, *(ANONYMOUS + each for each in self.anonymous_ids)]
 
 
-def read_customer(log: Log, root: Path, customer_key: str) -> CustomerHistory:
-    """A customer's history. An anonymous customer's holds nothing of whom it turned out to be."""
+def read_customer(
+    log: Log, root: Path, customer_key: str, *, erasures: Erasures = NO_ERASURES
+) -> CustomerHistory:
+    """A customer's history. An anonymous customer's holds nothing of whom it turned out to be.
+
+    What the erasures cover is left out: it may not be swept yet.
+    """
     if customer_key.startswith(ANONYMOUS):
         device = customer_key.removeprefix(ANONYMOUS)
-        rows = _each_once(_naming(log, root, None, [device]))
+        rows = _each_once(_naming(log, root, None, [device]), erasures)
         own = tuple(each for each in rows if not each.customer_id)
         return CustomerHistory(customer_key, (), own)
-    named = _naming(log, root, customer_key, ())
+    named = _each_once(_naming(log, root, customer_key, ()), erasures)
     devices = sorted({each.anonymous_id for each in named if each.anonymous_id})
-    rows = _each_once(_naming(log, root, customer_key, devices))
+    rows = _each_once(_naming(log, root, customer_key, devices), erasures)
     owners = aliases_among(rows)
     own_devices = tuple(
         each for each in devices if owners.get(ANONYMOUS + each, customer_key) == customer_key
@@ -74,7 +80,8 @@ def _rows_naming(
         return rows.to_arrow_table().to_pylist()
 
 
-def _each_once(found: Iterable[Interaction]) -> list[Interaction]:
+def _each_once(found: Iterable[Interaction], erasures: Erasures) -> list[Interaction]:
     """In time order; what stands in the log and in the history is the same."""
-    distinct = {(each.source, each.interaction_id): each for each in found}
+    kept = (now for each in found if (now := erasures.kept(each)) is not None)
+    distinct = {(each.source, each.interaction_id): each for each in kept}
     return sorted(distinct.values(), key=lambda each: (each.event_time, each.interaction_id))
