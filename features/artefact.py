@@ -9,6 +9,7 @@
                       float64 scalar `tolerance`
     NAME.npy          a constant of the graph that is too large for its file, if there are such
     manifest.json     sha256 of every other file
+    manifest.sig      an Ed25519 signature of manifest.json, where whoever trained it signs
 
 Nothing in it is ever unpickled, and the graph may name no file but these: see features.graph_file.
 
@@ -16,22 +17,20 @@ B customers   L tokens   F token fields   C context fields   V items   N fresh i
 E masks   T predicted types   K asked   D1 = D + 1
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from features.content import Content
 from features.encoding import SCHEMA_VERSION, ItemIndex
 from features.graph_file import tensors_not_finite, tensors_outside
+from features.manifest import read_digests, verify_digest, write_digests
+from features.sound import UNSOUND, ArtefactError, sound
 from features.vocabulary import Vocabulary
 
 INPUTS = (
@@ -55,14 +54,8 @@ FILES = (
     "golden.npz",
 )
 GRAPH = "model.onnx"
-MANIFEST = "manifest.json"
 TABLE = ".npy"
 ROWS_AT_ONCE = 1 << 16  # of a table, when it is looked through
-UNSOUND = (
-    *(OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError),
-    *(NotImplementedError, BadZipFile, ZlibError, pa.ArrowException),
-)
-"""What the libraries raise for files that are not what they should be."""
 
 MODEL_NAME = "interplay"  # the registered model in MLflow
 CHAMPION = "champion"  # the alias of the version that serves
@@ -71,10 +64,6 @@ FLOAT32, FLOAT16 = "float32", "float16"
 GOLDEN_TOLERANCES = {FLOAT32: 1e-4, FLOAT16: 5e-3}
 """How far a graph may be from its trained model, absolutely, by the precision of item vectors."""
 LOOSEST = max(GOLDEN_TOLERANCES.values())
-
-
-class ArtefactError(ValueError):
-    """An artefact that must not serve; the text names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +86,18 @@ def write_contract(directory: Path, contract: Contract) -> None:
     (directory / "contract.json").write_text(text + "\n")
 
 
-def write_manifest(directory: Path) -> None:
-    """Seals the artefact: writes manifest.json; call it last."""
+def write_manifest(directory: Path, signing_key: Ed25519PrivateKey | None = None) -> None:
+    """Seals the artefact: writes manifest.json, and signs it with a key; call it last."""
     names = [*FILES, *(each.name for each in _tables(directory / GRAPH).values())]
-    digests = {name: _sha256(directory / name) for name in names}
-    (directory / MANIFEST).write_text(_told(digests))
+    write_digests(directory, names, signing_key)
 
 
-def verify(directory: Path, vocabulary: Vocabulary) -> Contract:
-    """Checks files, digests, schema and vocabulary; raises ArtefactError. Runs no model."""
-    _verify_digests(directory)
+def verify(directory: Path, vocabulary: Vocabulary, *, trusted_keys: str = "") -> Contract:
+    """Checks files, digests, schema and vocabulary; raises ArtefactError. Runs no model.
+
+    With a file of trusted keys one of them must have signed; it is read anew each time.
+    """
+    _verify_digests(directory, read_digests(directory, trusted_keys))
     _verify_weights(directory)
     contract = read_contract(directory)
     if contract.schema_version != SCHEMA_VERSION:
@@ -191,17 +182,6 @@ def load_tables(graph: Path) -> dict[str, np.ndarray]:
     return tables
 
 
-@contextmanager
-def sound(path: Path) -> Iterator[None]:
-    """What a file is not, though it should, becomes an ArtefactError that names it."""
-    try:
-        yield
-    except ArtefactError:
-        raise
-    except UNSOUND as error:
-        raise ArtefactError(f"{path} cannot be used: {error!r}") from error
-
-
 def _tables(graph: Path) -> dict[str, Path]:
     """A graph could name any file of this machine: it may name its own tables, beside it, only."""
     with sound(graph):
@@ -212,20 +192,11 @@ def _tables(graph: Path) -> dict[str, Path]:
     return {tensor: graph.with_name(file) for tensor, file in outside}
 
 
-def _verify_digests(directory: Path) -> None:
-    with sound(directory / MANIFEST):
-        text = (directory / MANIFEST).read_text()
-        digests = dict(json.loads(text))
-        if text != _told(digests):
-            raise ValueError("it is not as it was written")
+def _verify_digests(directory: Path, digests: Mapping[str, str]) -> None:
     for name in FILES:
-        _verify_digest(directory, name, digests)
+        verify_digest(directory, name, digests)
     for path in _tables(directory / GRAPH).values():
-        _verify_digest(directory, path.name, digests)
-
-
-def _told(digests: Mapping[str, str]) -> str:
-    return json.dumps(digests, indent=2, sort_keys=True) + "\n"
+        verify_digest(directory, path.name, digests)
 
 
 def _verify_weights(directory: Path) -> None:
@@ -240,14 +211,6 @@ def _verify_weights(directory: Path) -> None:
         raise ArtefactError(f"{graph}: {wrong[0]!r} holds what is no finite number")
 
 
-def _verify_digest(directory: Path, name: str, digests: Mapping[str, str]) -> None:
-    path = directory / name
-    if not path.is_file():
-        raise ArtefactError(f"{directory}: {name} is missing")
-    if _sha256(path) != digests.get(name):
-        raise ArtefactError(f"{directory}: {name} does not match its sha256 in {MANIFEST}")
-
-
 def read_contract(directory: Path) -> Contract:
     """What contract.json says, unverified; raises ArtefactError."""
     path = directory / "contract.json"
@@ -260,8 +223,3 @@ def read_contract(directory: Path) -> Contract:
         return contract
     except UNSOUND as error:
         raise ArtefactError(f"{path} is no contract: {error!r}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

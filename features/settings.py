@@ -136,6 +136,9 @@ class FeatureSettings:
     tracking_url: Annotated[
         str, "MLflow server of runs and models, http://HOST:5000; else SQLite"
     ] = ""
+    trusted_keys: Annotated[
+        str, "PEM file of public keys: a model that none of them has signed is refused"
+    ] = ""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a tenant that cannot be one."""

@@ -1,11 +1,13 @@
 """`python -m serving`: answers calls until it is told to stop."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import click
 
 from features.settings import options
+from features.signature import read_trusted_keys
 from serving.access.protection import check_protection
 from serving.processes.process import EXPECTED, quiet, serve_alone
 from serving.processes.supervisor import Supervisor
@@ -23,6 +25,8 @@ def main(**values: Any) -> None:
         raise click.UsageError(str(error)) from error
     quiet()
     try:
+        if settings.trusted_keys:
+            read_trusted_keys(Path(settings.trusted_keys))  # or says at once what is missing
         if settings.process_count == 1 and not settings.has_engine:
             serve_alone(settings)
         else:

@@ -52,6 +52,10 @@ def test_other_data_settings_or_weights_have_another_name() -> None:
     assert len(set(names)) == 4
 
 
+def test_with_another_key_to_sign_with_it_is_the_same_training() -> None:
+    assert name_of(lineage(signing_key="key.pem")) == name_of(lineage())
+
+
 def test_what_differs_is_listed_setting_by_setting() -> None:
     assert differing(lineage(), lineage()) == []
     found = differing(lineage(width=16), lineage(width=32, parent="2"))

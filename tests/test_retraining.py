@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from features.artefact import load_items, read_contract
+from features.artefact import load_items, read_contract, verify
 from features.history.partitions import write_part
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
 from tests.artefacts import write_artefact
 from tests.interactions import START, interaction, table_of
+from tests.signing import write_pair
 from tests.test_training import SETTINGS, fill
 from training.preparing import find_start, prepared
 from training.publishing import Publisher
@@ -32,6 +33,7 @@ class Retraining:
     """A full training, some days more, and a warm one."""
 
     home: Home
+    trusted: Path  # the key by which both are signed
     publisher: Publisher
     full: Outcome
     warm: Outcome
@@ -62,20 +64,23 @@ def add_days(home: Home) -> None:
 
 @pytest.fixture(scope="module")
 def retraining(tmp_path_factory: pytest.TempPathFactory) -> Retraining:
-    features = FeatureSettings(home=tmp_path_factory.mktemp("retraining"))
+    folder = tmp_path_factory.mktemp("retraining")
+    signing, trusted = write_pair(folder)
+    features = FeatureSettings(home=folder / "home", trusted_keys=str(trusted))
     home = Home(features.home)
     fill(home, 150)
     outcomes, positions, epochs, notes = list[Outcome](), list[int](), list[int](), list[str]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # as __main__ does
-        for settings in (SETTINGS, WARM):
+        for each in (SETTINGS, WARM):
+            settings = replace(each, signing_key=str(signing))
             with prepared(features, settings, notes.append) as ready:
                 outcomes.append(train(ready, unseen, notes.append))  # type: ignore[arg-type]
                 positions.append(ready.plan.position_count)
                 epochs.append(ready.plan.settings.epochs)
             add_days(home)
     full, warm = outcomes
-    return Retraining(home, Publisher(home), full, warm, positions, epochs, notes)
+    return Retraining(home, trusted, Publisher(home), full, warm, positions, epochs, notes)
 
 
 def test_it_begins_with_the_champion_and_says_so(retraining: Retraining) -> None:
@@ -106,13 +111,20 @@ def test_it_is_no_worse_than_the_baselines(retraining: Retraining) -> None:
     assert "champion, model 1" in retraining.warm.verdict.reasons[0].text
 
 
+def test_what_it_was_told_to_sign_is_signed(retraining: Retraining) -> None:
+    for version in "12":
+        found = retraining.publisher.find(version)
+        verify(found.directory, VOCABULARY, trusted_keys=str(retraining.trusted))
+
+
 # ---- What is nothing to begin with -------------------------------------------------------------
 
 
-def begun(home: Home, settings: TrainingSettings) -> str:
+def begun(home: Home, settings: TrainingSettings, trusted_keys: str = "") -> str:
     """Why there is no warm start."""
     notes: list[str] = []
-    assert find_start(home, VOCABULARY, settings, notes.append) is None
+    given = (home, VOCABULARY, settings, notes.append)
+    assert find_start(*given, trusted_keys=trusted_keys) is None
     (note,) = notes
     return note
 
@@ -130,3 +142,22 @@ def test_a_champion_that_kept_no_weights_is_nothing_to_begin_with(tmp_path: Path
     artefact = write_artefact(tmp_path / "artefact")
     publisher.crown(publisher.publish(publisher.begin("run", {}), artefact, artefact, {}))
     assert begun(home, WARM).endswith("its 'settings' is not known")
+
+
+def test_a_champion_that_others_have_signed_is_nothing_to_begin_with(
+    retraining: Retraining, tmp_path: Path
+) -> None:
+    _, trusted = write_pair(tmp_path, "theirs")
+    told = f"is no signature of this manifest.json by a key of {trusted}"
+    assert begun(retraining.home, WARM, str(trusted)).endswith(told)
+
+
+def test_weights_that_the_artefact_does_not_vouch_for_are_nothing_to_begin_with(
+    retraining: Retraining,
+) -> None:
+    weights = retraining.publisher.kept("2") / "weights.npz"
+    content = weights.read_bytes()
+    weights.write_bytes(content + b"x")
+    told = begun(retraining.home, WARM, str(retraining.trusted))
+    weights.write_bytes(content)
+    assert told.endswith("weights.npz does not match its sha256 in the artefact")

@@ -61,9 +61,12 @@ def train_command(report: Path | None, **values: Any) -> None:
     """Trains on the history; the model becomes champion if it beats the one that serves."""
     from training import running  # seconds of imports: not for --help
     from training.console import show_standings, shown
+    from training.sealing import check_signing
 
     console = Console(highlight=False)
-    with running.prepared(*_settings(values), console.print) as run:
+    features, settings = _settings(values)
+    check_signing(settings, features.trusted_keys)
+    with running.prepared(features, settings, console.print) as run:
         snapshot, items = run.snapshot, len(run.plan.items.item_ids)
         console.print(
             f"{snapshot.rows:,} interactions up to {snapshot.newest_time:%Y-%m-%d %H:%M}, "

@@ -51,7 +51,8 @@ def rollback_command(version: str, **values: Any) -> None:
     from training.rollback import roll_back
 
     features = FeatureSettings(**values)
-    change = roll_back(_publisher(features), load_vocabulary(features.vocabulary), version)
+    vocabulary, keys = load_vocabulary(features.vocabulary), features.trusted_keys
+    change = roll_back(_publisher(features), vocabulary, version, trusted_keys=keys)
     before = f"; it was model {change.before}" if change.before else ""
     click.echo(f"Model {change.now} is the champion from now on{before}.")
 

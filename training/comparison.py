@@ -47,7 +47,13 @@ def compare(run: Prepared, first: str, second: str) -> Comparison:
 
 def _judge(version: str, directory: Path, run: Prepared) -> Standing:
     try:
-        return judge_artefact(f"model {version}", directory, run.vocabulary, run.contest)
+        return judge_artefact(
+            f"model {version}",
+            directory,
+            run.vocabulary,
+            run.contest,
+            trusted_keys=run.trusted_keys,
+        )
     except (ArtefactError, OSError) as error:
         raise TrainingError(f"version is {version!r}, which must not serve: {error}") from error
 

@@ -15,6 +15,7 @@ from training.data.split import Snapshot
 from training.settings import TrainingSettings
 
 DIGITS = 12  # of a name
+ASIDE = ("signing_key",)  # settings from which nothing is made
 
 
 def lineage_of(
@@ -35,10 +36,15 @@ def lineage_of(
         "code": version("interplay"),
         "commit": commit(),
         "features": f"schema {SCHEMA_VERSION}, vocabulary {vocabulary.digest}",
-        "settings": json.dumps(dataclasses.asdict(settings)),
+        "settings": json.dumps(_made_with(settings)),
         "parent": parent,
         "start": start,
     }
+
+
+def _made_with(settings: TrainingSettings) -> dict[str, object]:
+    given = dataclasses.asdict(settings)
+    return {name: value for name, value in given.items() if name not in ASIDE}
 
 
 def commit() -> str:

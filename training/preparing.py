@@ -9,6 +9,7 @@ import ray.data
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError, verify
+from features.manifest import sha256_of
 from features.record import moment
 from features.settings import FeatureSettings, Home
 from features.vocabulary import Vocabulary, load_vocabulary
@@ -20,7 +21,15 @@ from training.judging.contest import count_before_test, count_followers, draw_co
 from training.judging.judging import Contest
 from training.learning.cluster import cluster
 from training.learning.plan import Plan, make_plan, new_model
-from training.learning.start import EPOCHS, REPLAYED, SLOWER, Start, start_from
+from training.learning.start import (
+    EPOCHS,
+    REPLAYED,
+    SLOWER,
+    WEIGHTS,
+    WEIGHTS_DIGEST,
+    Start,
+    start_from,
+)
 from training.publishing import Publisher
 from training.settings import TrainingError, TrainingSettings
 
@@ -40,6 +49,7 @@ class Prepared:
     dataset: ray.data.Dataset
     counts: Counts
     contest: Contest
+    trusted_keys: str = ""  # who must have signed a champion that counts
 
 
 @contextmanager
@@ -54,7 +64,10 @@ def prepared(
         text = f"max-length is {settings.max_length}: must be below max-records"
         raise TrainingError(f"{text}, {features.max_records}, the interactions kept online")
     snapshot = take_snapshot(home, vocabulary, test_share=settings.test_share)
-    start = find_start(home, vocabulary, settings, note) if settings.warm_start else None
+    keys = features.trusted_keys
+    start = None
+    if settings.warm_start:
+        start = find_start(home, vocabulary, settings, note, trusted_keys=keys)
     first, buckets = (start.item_ids, start.buckets) if start else ((), 0)
     known = known_items(home, before=snapshot.test_time, first=first, buckets=buckets)
     with cluster():
@@ -71,14 +84,19 @@ def prepared(
         )
         if not len(contest.arrivals) or not len(contest.moments):
             raise TrainingError(f"{home.history}: nothing after {snapshot.test_time} to judge on")
-        yield Prepared(home, vocabulary, snapshot, settings, plan, dataset, counts, contest)
+        yield Prepared(home, vocabulary, snapshot, settings, plan, dataset, counts, contest, keys)
 
 
 # ---- A warm start ------------------------------------------------------------------------------
 
 
 def find_start(
-    home: Home, vocabulary: Vocabulary, settings: TrainingSettings, note: Note
+    home: Home,
+    vocabulary: Vocabulary,
+    settings: TrainingSettings,
+    note: Note,
+    *,
+    trusted_keys: str = "",
 ) -> Start | None:
     """The champion, if its weights fit what is to be trained; else None, and a note says why."""
     publisher = Publisher(home)
@@ -87,13 +105,16 @@ def find_start(
         note("There is no champion to begin with: this is a full training.")
         return None
     try:
-        contract = verify(champion.directory, vocabulary)
+        contract = verify(champion.directory, vocabulary, trusted_keys=trusted_keys)
         theirs = json.loads(contract.lineage["settings"])
         for name in SHAPE:
             if theirs[name] != getattr(settings, name):
                 ours = f"{theirs[name]}, not {getattr(settings, name)}"
                 raise ArtefactError(f"its {name.replace('_', '-')} is {ours}")
-        return start_from(champion.version, champion.directory, publisher.kept(champion.version))
+        kept = publisher.kept(champion.version)
+        if sha256_of(kept / WEIGHTS) != contract.lineage[WEIGHTS_DIGEST]:  # the artefact vouches
+            raise ArtefactError(f"{kept / WEIGHTS} does not match its sha256 in the artefact")
+        return start_from(champion.version, champion.directory, kept)
     except (ArtefactError, KeyError, OSError, MlflowException) as error:
         reason = f"its {error} is not known" if isinstance(error, KeyError) else str(error)
         note(f"A full training: model {champion.version} is nothing to begin with: {reason}")

@@ -17,14 +17,16 @@ class Change:
     now: str
 
 
-def roll_back(publisher: Publisher, vocabulary: Vocabulary, version: str = "") -> Change:
+def roll_back(
+    publisher: Publisher, vocabulary: Vocabulary, version: str = "", *, trusted_keys: str = ""
+) -> Change:
     """Crowns a version, by default the one that reigned before; raises TrainingError."""
     champion = publisher.champion()
     before = champion.version if champion else ""
     target = version or _predecessor(publisher, before)
     if target == before:
         raise TrainingError(f"version is {target!r}: this is the champion already")
-    _check(publisher, vocabulary, target)
+    _check(publisher, vocabulary, target, trusted_keys)
     publisher.retreat(target)
     return Change(before, target)
 
@@ -38,11 +40,11 @@ def _predecessor(publisher: Publisher, champion: str) -> str:
     return predecessor
 
 
-def _check(publisher: Publisher, vocabulary: Vocabulary, version: str) -> None:
+def _check(publisher: Publisher, vocabulary: Vocabulary, version: str, trusted_keys: str) -> None:
     """What serving would refuse must not become champion."""
     found = publisher.find(version)
     try:
-        verify(found.directory, vocabulary)
+        verify(found.directory, vocabulary, trusted_keys=trusted_keys)
         check_golden(found.directory)
     except (ArtefactError, ExportError, OSError) as error:
         raise TrainingError(f"version is {version!r}, which must not serve: {error}") from error

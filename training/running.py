@@ -11,6 +11,7 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
+from features.manifest import sha256_of
 from training.data.windows import Batch
 from training.export.ranker import Ranker
 from training.gate import Reason, Verdict, gains_by_slice, judge
@@ -20,7 +21,7 @@ from training.learning.checkpoints import best_of, put_parameters
 from training.learning.cluster import fit, host
 from training.learning.plan import new_model
 from training.learning.progress import Progress, listening
-from training.learning.start import keep_weights
+from training.learning.start import WEIGHTS, WEIGHTS_DIGEST, keep_weights
 from training.learning.stream import Stream
 from training.lineage import lineage_of, name_of
 from training.preparing import Note, Prepared, prepared
@@ -168,7 +169,15 @@ def _reigning(run: Prepared, champion: Champion | None, note: Note) -> list[Stan
         return []
     name = f"champion, model {champion.version}"
     try:
-        return [judge_artefact(name, champion.directory, run.vocabulary, run.contest)]
+        return [
+            judge_artefact(
+                name,
+                champion.directory,
+                run.vocabulary,
+                run.contest,
+                trusted_keys=run.trusted_keys,
+            )
+        ]
     except ArtefactError as error:
         note(f"The champion, model {champion.version}, counts as absent: {error}")
         return []
@@ -185,6 +194,7 @@ def _judge(
     kept = folder / "kept"
     kept.mkdir()
     keep_weights(ranker.model, kept)
+    lineage = lineage | {WEIGHTS_DIGEST: sha256_of(kept / WEIGHTS)}
     baselines = judge_baselines(run.counts, run.contest)
     sealed = write_artefact(folder / "artefact", ranker, run, baselines, lineage)
     keep_reference(

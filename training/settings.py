@@ -70,6 +70,7 @@ class TrainingSettings:
     least_gain: Annotated[float, "that the interval must be above; below 0 lets equals pass"] = 0.0
     slice_tolerance: Annotated[float, "loss in the metric that a slice may surely have"] = 0.02
     latency_ms: Annotated[float, "one customer on one thread may take, once exported"] = 50.0
+    signing_key: Annotated[str, "PEM file of the Ed25519 key that signs the model; else none"] = ""
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a precision or a metric that is none."""

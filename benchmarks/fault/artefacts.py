@@ -20,12 +20,12 @@ from benchmarks.fault.trial import Fault, Seen, all_of, none_of
 from features.artefact import (
     FILES,
     GRAPH,
-    MANIFEST,
     ArtefactError,
     load_content,
     load_popularity,
     write_manifest,
 )
+from features.manifest import MANIFEST
 from features.settings import Home
 from features.vocabulary import load_vocabulary
 from serving.model.scorer import Scorer

@@ -23,6 +23,7 @@ from features.artefact import (
 from features.content import Content
 from features.encoding import ItemIndex
 from features.interaction import Violation, shown
+from features.rollout import REASON, Rollout, rollout_of, withdrawal
 from features.settings import Home
 from features.vocabulary import Vocabulary
 from serving.errors import InvalidError, NotFoundError
@@ -82,24 +83,45 @@ class Registry:
 
     def champion(self) -> str | None:
         """The version that ought to serve; None where there is none."""
-        client = self._open()
-        if client is None:
-            return None
-        try:
-            version = client.get_registered_model(self._home.model_name).aliases.get(CHAMPION)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
+        version = self._aliases().get(CHAMPION)
         return None if version is None else str(version)
+
+    def rollout(self, alias: str) -> Rollout | None:
+        """What stands beside the champion under an alias; None where nothing is to.
+
+        Raises ValueError where nobody has said for whom it is.
+        """
+        version = self._aliases().get(alias)
+        if version is None:
+            return None
+        return rollout_of(alias, str(version), self._version(str(version)).tags)
+
+    def why_withdrawn(self, version: str) -> str:
+        """The reason that is noted of a version; empty where there is none."""
+        return str(self._version(version).tags.get(REASON, ""))
+
+    def withdraw(self, rollout: Rollout, reason: str) -> None:
+        """Notes it, and takes the alias away; does nothing once an operator has set it anew."""
+        client, name, version = self._open(), self._home.model_name, rollout.version
+        assert client is not None  # there is a version
+        if rollout_of(rollout.alias, version, self._version(version).tags) not in (None, rollout):
+            return
+        for key, value in withdrawal(reason, datetime.now(UTC)).items():
+            client.set_model_version_tag(name, version, key, value)
+        if str(self._aliases().get(rollout.alias)) == version:
+            client.delete_registered_model_alias(name, rollout.alias)
 
     def load(self, version: str, breathe: Breathe = in_haste) -> Model:
         """Verifies, loads and warms up a version; raises ArtefactError."""
         directory = self._directory(self._version(version))
         breathe()
-        threads, device = self._settings.model_threads, self._settings.device
         scorer = Scorer(
-            directory, self._vocabulary, threads=threads, device=device, breathe=breathe
+            directory,
+            self._vocabulary,
+            threads=self._settings.model_threads,
+            device=self._settings.device,
+            trusted_keys=self._settings.trusted_keys,
+            breathe=breathe,
         )
         scorer.warm_up(max_batch=self._settings.max_batch)
         breathe()
@@ -112,7 +134,7 @@ class Registry:
         """Verifies a version that another process runs; raises ArtefactError."""
         directory = self._directory(self._version(version))
         breathe()
-        contract = verify(directory, self._vocabulary)
+        contract = verify(directory, self._vocabulary, trusted_keys=self._settings.trusted_keys)
         breathe()
         outline = Outline(contract, load_items(directory), provider)
         return Model(version, outline, load_popularity(directory), load_content(directory))
@@ -144,6 +166,17 @@ class Registry:
             uri = self._home.tracking_uri
             self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return self._client
+
+    def _aliases(self) -> dict[str, str]:
+        client = self._open()
+        if client is None:
+            return {}
+        try:
+            return dict(client.get_registered_model(self._home.model_name).aliases)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
 
     def _version(self, version: str) -> ModelVersion:
         client = self._open()

@@ -50,10 +50,11 @@ class Scorer:
         *,
         threads: int,
         device: str = "auto",
+        trusted_keys: str = "",
         breathe: Breathe = in_haste,
     ) -> None:
         """Verifies all of the artefact and loads it; raises ArtefactError."""
-        self.contract: Contract = verify(directory, vocabulary)
+        self.contract: Contract = verify(directory, vocabulary, trusted_keys=trusted_keys)
         self.items: ItemIndex = load_items(directory)
         if not 0 < len(self.items.item_ids) == self.contract.item_count:
             raise ArtefactError(

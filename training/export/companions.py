@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from features.artefact import (
     GOLDEN_TOLERANCES,
@@ -54,10 +55,10 @@ def write_companions(
     np.savez(directory / "golden.npz", **feeds, **golden, tolerance=tolerance)  # type: ignore[arg-type]
 
 
-def seal(directory: Path, contract: Contract) -> None:
-    """Writes contract and manifest: from now on nothing may change."""
+def seal(directory: Path, contract: Contract, signing_key: Ed25519PrivateKey | None = None) -> None:
+    """Writes contract and manifest, signed with a key: from now on nothing may change."""
     write_contract(directory, contract)
-    write_manifest(directory)
+    write_manifest(directory, signing_key)
 
 
 def content_of(items: Items, feature_H: np.ndarray, count_V: np.ndarray) -> Content:

@@ -97,9 +97,12 @@ class Answering:
             yield some, session.run(None, feeds)
 
 
-def answering(directory: Path, vocabulary: Vocabulary, described: Sequence[Item]) -> Answering:
+def answering(
+    directory: Path, vocabulary: Vocabulary, described: Sequence[Item], *, trusted_keys: str = ""
+) -> Answering:
     """Described items that the model does not know are fresh; raises ArtefactError."""
-    contract, items = verify(directory, vocabulary), load_items(directory)
+    contract = verify(directory, vocabulary, trusted_keys=trusted_keys)
+    items = load_items(directory)
     unknown = [each for each in described if each.item_id not in items.index_by_id]
     known_V = np.ones(contract.item_count, bool)
     return _with_fresh(directory, contract, items, load_content(directory), unknown, known_V)

@@ -119,10 +119,15 @@ def _judge_baseline(
 
 
 def judge_artefact(
-    name: str, directory: Path, vocabulary: Vocabulary, contest: Contest
+    name: str,
+    directory: Path,
+    vocabulary: Vocabulary,
+    contest: Contest,
+    *,
+    trusted_keys: str = "",
 ) -> Standing:
     """Lets an artefact answer as it would in serving; raises ArtefactError if it must not serve."""
-    artefact = answering(directory, vocabulary, contest.described)
+    artefact = answering(directory, vocabulary, contest.described, trusted_keys=trusted_keys)
     places = place(artefact.scores, artefact.columns, contest.arrivals)
     moments = artefact.moments(contest.moments)
     came_NK = moments.column_NK == artefact.columns(contest.moments.item_N)[:, None]

@@ -19,6 +19,7 @@ from training.data.split import Split
 from training.model.model import Model
 
 WEIGHTS = "weights.npz"  # no pickle: nothing in it can run
+WEIGHTS_DIGEST = "weights"  # in the lineage of the artefact, which may be signed: their sha256
 OWN, BIAS = "items.own.weight", "items.bias_V"
 REPLAYED = 0.1  # share of the customers of whom all is learnt again: what is old is not forgotten
 EPOCHS = 1
