@@ -38,6 +38,8 @@ from serving.policy.wishes import declined
 from serving.question import Question
 from serving.recording import Decided, Recorder
 from serving.remembering import Degradation, Remembered, remember
+from serving.rollout.canary import Canary, Pair, as_answered
+from serving.rollout.shadow import Shadow
 from serving.ruling import ruled
 from serving.settings import ServingSettings
 from serving.tracing import part, tag
@@ -74,6 +76,8 @@ class Decider:
         self._engine = engine
         self._metrics, self._note_depth = metrics, metrics.depth_of("decisions")
         self.model: Model | None = None
+        self.canary: Canary | None = None
+        self.shadow: Shadow | None = None
         self._failing = False  # whether the latest batch could not be scored
         self._memory = memory
         self.topics = Topics()
@@ -129,7 +133,8 @@ class Decider:
     async def _answer_all(self, questions: Sequence[Question]) -> list[_Answer]:
         """One read and one call of the model for all of them."""
         assert self.model is not None  # or nobody would have come so far
-        model, catalog, terms = self.model, self._memory.catalog, self.terms
+        champion, canary = Pair(self.model, self._memory.catalog), self.canary
+        catalog, terms = champion.catalog, self.terms
         self._note_depth(self._batcher.waiting)
         began_ns = time.time_ns()
         ledgers = any(spends(each, terms) for each in questions)
@@ -141,30 +146,40 @@ class Decider:
             ruled(question, terms.rules, history, catalog, now_tick=tick)
             for question, history in zip(questions, history_B, strict=True)
         ]
+        pair_B = [champion] * len(questions)
+        if canary is not None:
+            pair_B = canary.pairs([each.customer_key for each in remembered], champion)
         asked = [
             Asked(
-                *(model, catalog, self._wished(question, each), history),
+                *(pair.model, pair.catalog, self._wished(question, each), history),
                 *(began_ns, terms.weight_in(arm), max(question.k, terms.policy.pool), terms),
                 arm=arm,
             )
-            for question, each, history, arm in zip(
-                ruled_B, remembered, history_B, arm_B, strict=True
+            for pair, question, each, history, arm in zip(
+                pair_B, ruled_B, remembered, history_B, arm_B, strict=True
             )
         ]
         read_ns = began_ns, time.time_ns()
         refused_B = [self._silence(*each) for each in zip(asked, remembered, strict=True)]
         open_B = [each is None for each in refused_B]
-        scored = iter(await self._score_all(list(compress(asked, open_B))))
+        opened, score_all = list(compress(asked, open_B)), self._score_all
+        answered = canary.answer(opened, champion, score_all) if canary else score_all(opened)
+        scored = iter(await answered)
         results = [
             refused or by_wish(question, each, next(scored))
             for question, each, refused in zip(ruled_B, asked, refused_B, strict=True)
         ]
+        if canary is not None:
+            asked = as_answered(asked, results, champion)
         decision_ids = [new_decision_id() for _ in questions]
         results = await pay(decision_ids, asked, remembered, results, self._memory)
-        return [
+        answers = [
             _Answer(self._decision(*each), each[-1], read_ns)
             for each in zip(decision_ids, remembered, asked, results, strict=True)
         ]
+        if self.shadow is not None:
+            self.shadow.offer(asked, results)
+        return answers
 
     def _arms(
         self, questions: Sequence[Question], remembered: Sequence[Remembered], terms: Terms
@@ -213,9 +228,19 @@ class Decider:
 
         In as few runs as it takes.
         """
-        starts = range(0, len(asked), self._max_batch)
+        starts, canary = range(0, len(asked), self._max_batch), self.canary
         runs = [asked[at : at + self._max_batch] for at in starts]
-        return [each for some in runs for each in await self._score(some)]
+        own = canary is not None and asked[0].model is canary.pair.model
+        score_some = canary.rescore if canary is not None and own else self._score
+        return [each for some in runs for each in await score_some(some)]
+
+    def pair_of(self, version: str) -> Pair | None:
+        """The model of this version, if it answers anybody."""
+        if self.canary is not None and self.canary.rollout.version == version:
+            return self.canary.pair
+        if self.model is not None and self.model.version == version:
+            return Pair(self.model, self._memory.catalog)
+        return None
 
     def _counting(self, remembered: Remembered, arm: Arm | None) -> bytes:
         """The history, as far as the customer allows that it counts, and the arm lets it."""

@@ -31,10 +31,10 @@ from serving.items.removals import (
     UNAVAILABLE,
 )
 from serving.memory import Memory
-from serving.model.registry import Model
 from serving.model.scoring import Asked, Scored
 from serving.question import Question
 from serving.recording import hash_of
+from serving.rollout.canary import Pair
 
 MOST_LEFT_OUT = 50  # of the newest interactions, one at a time
 MOST_TOLD = 5
@@ -118,11 +118,12 @@ class Explainer:
     async def _influences(
         self, decision: LoggedDecision, item_id: str, deadline: float
     ) -> _Influenced:
-        model, ids = self._decider.model, list(decision.candidates.item_ids)
+        ids = list(decision.candidates.item_ids)
+        pair = self._decider.pair_of(decision.model_version)
         target = item_id or (ids[0] if ids else "")
-        if why := _why_not(decision, target, model):
+        if why := _why_not(decision, target, pair):
             return _Influenced(why_none=why)
-        assert model is not None and decision.customer_key is not None
+        assert pair is not None and decision.customer_key is not None
         history, exact = await self._history_at(decision, decision.customer_key, deadline)
         if not history:
             return _Influenced(why_none="they are no longer held")
@@ -130,7 +131,7 @@ class Explainer:
         without = [history[:at] + history[at + RECORD_BYTES :] for at in starts]
         try:
             scored = await self._decider.rescore(
-                [self._again(decision, model, target, each) for each in (history, *without)]
+                [self._again(decision, pair, target, each) for each in (history, *without)]
             )
         except Exception as error:  # whatever the model raises, the rest can be told
             return _Influenced(why_none=f"the model cannot be asked now ({type(error).__name__})")
@@ -144,7 +145,7 @@ class Explainer:
         told = [each for each in moved[:MOST_TOLD] if each[1]]
         return _Influenced(target, told, exact=exact)
 
-    def _again(self, decision: LoggedDecision, model: Model, target: str, history: bytes) -> Asked:
+    def _again(self, decision: LoggedDecision, pair: Pair, target: str, history: bytes) -> Asked:
         """The question as it was, so that only the history differs."""
         terms, candidates = self._decider.terms, {*decision.candidates.item_ids, target}
         question = Question(
@@ -156,9 +157,9 @@ class Explainer:
             only_looks=True,
         )
         when = tick(decision.decide_time)
-        catalog = self._memory.catalog
+        asked_ns, answering = time.time_ns(), (pair.model, pair.catalog)
         return Asked(
-            *(model, catalog, question, history, time.time_ns(), terms.weight_T, question.k, terms),
+            *(*answering, question, history, asked_ns, terms.weight_T, question.k, terms),
             at_tick=when,
         )
 
@@ -192,7 +193,7 @@ class Explainer:
         return held_interactions(history, self._memory.vocabulary, items)
 
 
-def _why_not(decision: LoggedDecision, target: str, model: Model | None) -> str:
+def _why_not(decision: LoggedDecision, target: str, pair: Pair | None) -> str:
     """Why what moved a score cannot be told; empty where it can."""
     if decision.customer_key is None:
         return "the customer has not agreed that decisions are analysed"
@@ -200,7 +201,7 @@ def _why_not(decision: LoggedDecision, target: str, model: Model | None) -> str:
         return "no item was scored"
     if not decision.history_count:
         return "no past interaction counted"
-    if model is None or model.version != decision.model_version:
+    if pair is None:
         return f"model {decision.model_version}, which decided, does not serve any more"
     return ""
 

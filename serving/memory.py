@@ -54,6 +54,7 @@ class Memory:
         self.vocabulary: Vocabulary = live.vocabulary
         self.max_records = settings.max_records
         self.catalog = Catalog(())
+        self.beside: tuple[Catalog, ...] = ()  # of models beside the one that answers
         self.on_items: Callable[[], Awaitable[None]] = _nobody
         """Told whenever items were written or deleted here."""
         self._live = live
@@ -185,7 +186,8 @@ class Memory:
 
     async def sweep(self) -> None:
         """Learns what others have changed, and applies what was left behind; see features.live."""
-        await self._follow(self.catalog)
+        for catalog in (self.catalog, *self.beside):
+            await self._follow(catalog)
         await self.apply()
         more = True
         while more:
@@ -237,14 +239,16 @@ class Memory:
     async def upsert_items(self, items: Sequence[Item]) -> None:
         """Writes checked items durably; they count from now on."""
         await self._in_log_thread(lambda: self._live.upsert_items(items))
-        self.catalog.put(items)
+        for catalog in (self.catalog, *self.beside):
+            catalog.put(items)
         await self.on_items()
         await self.apply()
 
     async def delete_items(self, item_ids: Sequence[str]) -> int:
         """Deletes items durably and gives how many there were; they count no more."""
         held = await self._in_log_thread(lambda: self._live.delete_items(item_ids))
-        self.catalog.remove(held)
+        for catalog in (self.catalog, *self.beside):
+            catalog.remove(held)
         await self.on_items()
         await self.apply()
         return len(held)

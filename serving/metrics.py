@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -11,12 +13,30 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from features.encoding import ITEM, PADDING_ROW
+from features.rollout import ALIASES, KINDS
 
 CALL_S = (0.001, 0.002, 0.005, 0.007, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0)
 STAGE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 5.0)
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 OURS = "interplay_"
-MODEL = "interplay_model_info"
+MODEL, BESIDE = "interplay_model_info", "interplay_rollout_info"
+PRESENT = (MODEL, BESIDE)  # of which only what is so now is shown
+
+
+class Stages(Protocol):
+    """Where it is noted how long parts of a decision take."""
+
+    queue_s: Histogram
+    model_s: Histogram
+    policy_s: Histogram
+
+
+class Aside:
+    """The same for what is no decision: it is noted nowhere."""
+
+    def __init__(self) -> None:
+        """Belongs to no registry."""
+        self.queue_s = self.model_s = self.policy_s = Histogram("aside", "", registry=None)
 
 
 class Metrics:
@@ -62,6 +82,25 @@ class Metrics:
         self._padding = counter("interplay_padding_positions_total", text)
         text = "Processes that answer with this version of the model, and what it runs on"
         self._model = gauge(MODEL, text, ["version", "provider"])
+
+        text = "Processes that hold this version beside the champion, by alias"
+        self._beside = gauge(BESIDE, text, ["alias", "version"])
+        text = (
+            "Runs of a canary: ok, failed, late; busy: not begun, for the one before has not ended"
+        )
+        self._runs_beside = counter("interplay_rollout_runs_total", text, ["alias", "ending"])
+        text = "How long they took, a shadow's too, and the champion's for a canary's questions"
+        self._beside_s = histogram("interplay_rollout_seconds", text, ["alias"], buckets=STAGE_S)
+        text = "Versions beside the champion that this process has seen withdrawn, and why"
+        self._withdrawn = counter("interplay_withdrawals_total", text, ["alias", "reason"])
+        for alias, kind in product(ALIASES, KINDS):
+            self._withdrawn.labels(alias, kind)  # shown as 0, so that the first one is an increase
+        text = "Decisions that a shadow was asked in: compared, failed; dropped, for it was busy"
+        self._shadowed = counter("interplay_shadow_decisions_total", text, ["ending"])
+        text = "Of those compared, in which the most valuable item was the champion's, too"
+        self._agreed = counter("interplay_shadow_agreements_total", text)
+        text = "Of those compared, the shares of the champion's items that were the shadow's, too"
+        self._overlap = counter("interplay_shadow_overlap_total", text)
 
         text = "Decisions by how they were degraded, and what they are: OFFER, or why silence"
         self._decisions = counter("interplay_decisions_total", text, ["degradation", "action"])
@@ -131,6 +170,33 @@ class Metrics:
         self._serving = version, provider
         self._model.labels(*self._serving).set(1)
 
+    # ---- Beside the champion: `alias` is one of features.rollout.ALIASES ----------------------
+
+    def holds(self, alias: str, version: str, *, held: bool) -> None:
+        """A version is held beside the champion from now on, or no more."""
+        self._beside.labels(alias, version).set(int(held))
+
+    def ran_beside(self, alias: str, ending: str) -> None:
+        """A canary's run has ended, or did not begin."""
+        self._runs_beside.labels(alias, ending).inc()
+
+    def took_beside(self, alias: str, seconds: float) -> None:
+        """So long; `alias` may be the champion, asked the same as a canary."""
+        self._beside_s.labels(alias).observe(seconds)
+
+    def withdrew(self, alias: str, kind: str) -> None:
+        """A version was withdrawn, here or elsewhere; `kind` is one of features.rollout.KINDS."""
+        self._withdrawn.labels(alias, kind).inc()
+
+    def shadowed(self, ending: str, count: int = 1) -> None:
+        """A shadow was asked in decisions, or would have been."""
+        self._shadowed.labels(ending).inc(count)
+
+    def agreed(self, first: bool, overlap: float) -> None:
+        """How far a shadow would have decided likewise."""
+        self._agreed.inc(first)
+        self._overlap.inc(overlap)
+
 
 class _Shown(Collector):
     """Of what was counted: ours (Feast counts as well), and only the models that serve now."""
@@ -144,7 +210,8 @@ class _Shown(Collector):
                 metric.samples = [
                     each
                     for each in metric.samples
-                    if not each.name.endswith("_created") and (each.name != MODEL or each.value)
+                    if not each.name.endswith("_created")
+                    and (each.name not in PRESENT or each.value)
                 ]
                 yield metric
 

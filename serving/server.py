@@ -26,8 +26,10 @@ from serving.model.device import provider_of
 from serving.model.registry import Model, Registry
 from serving.policy.terms import PolicyFile
 from serving.processes.health import OVERALL, Health
+from serving.processes.leisure import Breathe
 from serving.processes.listening import listen, show_health
 from serving.processes.port import StartError, hold
+from serving.rollout.following import Following
 from serving.service import PERSONALIZATION, SERVICES, Service
 from serving.settings import ServingSettings
 from serving.tracing import Tracing
@@ -82,13 +84,16 @@ class Server:
         self.customers = Customers(self.memory, self._settings)
         self._registry = Registry(self._settings, self.memory.vocabulary)
         self._turns = Home(self._settings.home).turns
-        self._champion = Champion(self._registry.champion, self._registry.load, turns=self._turns)
+        self._champion = Champion(self._registry.champion, self._load, turns=self._turns)
         self._link = await self._connect()
         self._policy = PolicyFile(self._settings.policy, self.memory.vocabulary)
         terms = await asyncio.to_thread(self._policy.changed)
         assert terms is not None  # it has never been looked at
         self.decider = Decider(self.memory, self._settings, self.metrics, terms, self._link)
         self._health = Health()
+        self._following = Following(
+            self.decider, self.memory, self._registry, self.metrics, home=Home(self._settings.home)
+        )
         await self.refresh()
         await self.memory.start()
         await self._start_answering()
@@ -171,9 +176,14 @@ class Server:
             logger.error("the erasures cannot be read: %s", error)
 
     async def refresh(self) -> None:
-        """Takes a changed policy into use, and a new champion, or what an engine runs."""
+        """Takes a changed policy into use, a new champion, or what an engine runs, and a canary."""
         await asyncio.to_thread(self.entrance.refresh)
         await self._follow_policy()
+        await self._follow_champion()
+        following = self._following
+        await (following.refresh() if self._link is None else following.pass_over())
+
+    async def _follow_champion(self) -> None:
         serving, link = self.decider.model, self._link
         if link is not None and serving is not None and link.provider != serving.scorer.provider:
             serving = None  # a new engine may run the same model on something else
@@ -185,6 +195,10 @@ class Server:
             await self._use(model)
         except UnavailableError as error:  # the next look will find it again
             logger.error("model %s has to wait: %s", model.version, error)
+
+    def _load(self, version: str, breathe: Breathe) -> Model:
+        """A canary that is promoted is loaded already."""
+        return self._following.model_of(version) or self._registry.load(version, breathe)
 
     async def _follow_policy(self) -> None:
         try:
@@ -219,6 +233,7 @@ class Server:
             await self._probes.stop(self._settings.grace_s)
         await self._service.close()
         await self.decider.close()
+        await self._following.close()
         await self.customers.close()
         await self.memory.close()
         if self._link is not None:

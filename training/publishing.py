@@ -1,6 +1,6 @@
 """Publishing: runs and versions in MLflow, and the alias that only a better model gets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +35,15 @@ class Version:
     """A registered version, as a list shows it."""
 
     version: str
-    champion: bool
+    aliases: tuple[str, ...]  # champion, canary, shadow
     created_ms: int  # since 1970
     metrics: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)  # lineage, verdict, reigns
+
+    @property
+    def champion(self) -> bool:
+        """Whether it is the one that serves."""
+        return CHAMPION in self.aliases
 
 
 class Publisher:
@@ -133,17 +138,29 @@ class Publisher:
         found = self._client.search_model_versions(
             f"name='{self._model_name}'", order_by=["version_number DESC"]
         )
-        champion = self.champion()
+        aliases = self._aliases()
         return [
             Version(
                 version=str(each.version),
-                champion=champion is not None and str(each.version) == champion.version,
+                aliases=tuple(name for name in aliases if aliases[name] == str(each.version)),
                 created_ms=each.creation_timestamp,
                 metrics=self._client.get_run(each.run_id or "").data.metrics,
                 tags=dict(each.tags),
             )
             for each in found
         ]
+
+    def version_of(self, alias: str) -> str:
+        """Which version an alias points to; empty where it points to none."""
+        return self._aliases().get(alias, "")
+
+    def point(self, alias: str, version: str) -> None:
+        """Lets an alias point to a version."""
+        self._client.set_registered_model_alias(self._model_name, alias, version)
+
+    def unpoint(self, alias: str) -> None:
+        """Takes an alias away."""
+        self._client.delete_registered_model_alias(self._model_name, alias)
 
     def tags(self, version: str) -> dict[str, str]:
         """What is noted of a version."""
@@ -153,6 +170,11 @@ class Publisher:
         """Adds to what is noted of a version."""
         for key, value in tags.items():
             self._client.set_model_version_tag(self._model_name, version, key, value)
+
+    def forget(self, version: str, keys: Iterable[str]) -> None:
+        """Takes away what is noted of a version under these keys."""
+        for key in self.tags(version).keys() & set(keys):
+            self._client.delete_model_version_tag(self._model_name, version, key)
 
     # ---- Reigns --------------------------------------------------------------------------------
 
@@ -172,6 +194,15 @@ class Publisher:
             self.note(champion.version, {RETREATED: _now()})
         self.note(version, {CROWNED: _now()})
         self._client.set_registered_model_alias(self._model_name, CHAMPION, version)
+
+    def _aliases(self) -> dict[str, str]:
+        try:
+            found = self._client.get_registered_model(self._model_name).aliases
+        except MlflowException as error:
+            if error.error_code in UNKNOWN:
+                return {}
+            raise
+        return {name: str(found[name]) for name in sorted(found)}
 
     def _version(self, version: str) -> ModelVersion:
         try:

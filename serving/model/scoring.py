@@ -20,7 +20,7 @@ from serving.items.axis import ItemAxis
 from serving.items.beside import beside_for, with_rows
 from serving.items.catalog import Catalog
 from serving.items.eligibility import Eligible, eligible_for
-from serving.metrics import Metrics
+from serving.metrics import Metrics, Stages
 from serving.model.registry import Model
 from serving.model.scorer import Fresh, Scorer
 from serving.policy.considered import Considered, considered
@@ -91,7 +91,7 @@ class Scored:
 
 def score(asked: Sequence[Asked], *, metrics: Metrics) -> list[Scored]:
     """Popularity decides for whom the model cannot run; raises if it can run for nobody."""
-    scored = in_runs(asked, lambda some: _run(some, metrics), most=len(asked))
+    scored = in_runs(asked, lambda some: run_once(some, metrics=metrics), most=len(asked))
     return [one or popular_instead(each) for one, each in zip(scored, asked, strict=True)]
 
 
@@ -138,13 +138,14 @@ def _runs(asked: Sequence[Asked], most: int) -> Iterator[list[int]]:
             yield from (run[at : at + most] for at in range(0, len(run), most))
 
 
-def _run(asked: Sequence[Asked], metrics: Metrics) -> list[Scored]:
+def run_once(asked: Sequence[Asked], *, metrics: Stages) -> list[Scored]:
+    """One run of the model, for questions that are all put to the same one."""
     found = find(asked, metrics=metrics)
     with metrics.policy_s.time():
         return tell(found, asked, asked[0].model.scorer.contract.predicted_types)
 
 
-def find(asked: Sequence[Asked], *, metrics: Metrics) -> Found:
+def find(asked: Sequence[Asked], *, metrics: Stages) -> Found:
     """Runs the model once, for questions that are all put to the same one."""
     model, masks = asked[0].model, asked[0].catalog.masks
     scorer, questions = model.scorer, [each.question for each in asked]

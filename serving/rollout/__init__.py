@@ -1,0 +1,1 @@
+"""Models beside the champion: for a share of the customers, or asked and not shown."""
