@@ -28,6 +28,7 @@ COMPONENTS = (
     "trust-network",
     "otel",
     "gpu",
+    "signed-models",
     "model-volume",
 )
 EITHER = {"retraining", "raycronjob"}

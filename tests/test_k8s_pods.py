@@ -23,7 +23,10 @@ from tests.manifests import (
 )
 from tests.test_k8s import ALL
 
-GIVEN = {"interplay-access", "interplay-serving-tls"}  # Secrets that have to be there
+GIVEN = {  # Secrets that have to be there
+    *("interplay-access", "interplay-serving-tls"),
+    *("interplay-signing-key", "interplay-trusted-keys"),
+}
 TOKEN = "interplay-retraining"  # the one account that may do anything: it submits
 
 
