@@ -1,32 +1,39 @@
 """Propensities: whether what is logged is how often an item really stands in a place.
 
 Situations are made by lot: candidates with values of which some must not be offered, and some are
-new, which get a share of what is drawn. The policy decides each again and again, and how often each
-item stood in each of the places that are drawn is compared with the propensities that the decisions
-logged, by a chi-square. How large it would be if they were right is drawn too, place by place, as
-the places of a decision depend on one another: the p-value is the share of draws in which it is at
-least as large.
+new, to the model or because it has seldom met them, which get a share of what is drawn. The policy
+decides each again and again, and how often each item stood in each of the places that are drawn is
+compared with the propensities that the decisions logged, by a chi-square. How large it would be if
+they were right is drawn too, place by place, as the places of a decision depend on one another: the
+p-value is the share of draws in which it is at least as large.
 
 S situations   D decisions on each   N candidates of a situation   P places that are drawn
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
 from benchmarks.report import Figure
+from features.encoding import ItemIndex
 from features.policy.arbitration import arbitrate
 from features.policy.declaration import Policy
 from features.policy.favours import Favours
 from features.policy.worth import Expected
+from serving.items.axis import ItemAxis
+from serving.policy.favouring import favours_for
+from serving.policy.ranking import Best
+from serving.question import Question
 
 DECISIONS = 200_000
 SITUATIONS, CANDIDATES, PLACES = 20, 12, 3
+SELDOM = 5
 POLICY = Policy.model_validate(
     {
         "version": "1",
-        "exploration": {"share": 0.2, "places": PLACES, "new_items": 0.3},
+        "exploration": {"share": 0.2, "places": PLACES, "new_items": 0.3, "new_below": SELDOM},
         "customer_floor": 0.0,
     }
 )
@@ -75,12 +82,30 @@ def sampled(decisions: int, random: np.random.Generator) -> Sampled:
         cost_B=np.zeros(decisions),
         k_B=[CANDIDATES] * decisions,
         random=random,
-        favours=Favours(new_N=np.tile(new_N, decisions)),
+        favours=_favours(new_N, decisions),
     )
     # The same candidates are open in each decision: all have as many places.
     item_DP = (offers.at_M % CANDIDATES).reshape(decisions, -1)[:, :PLACES]
     propensity_DP = offers.propensity_M.reshape(decisions, -1)[:, :PLACES]
     return _counted(item_DP, propensity_DP)
+
+
+def _favours(new_N: np.ndarray, decisions: int) -> Favours:
+    """As serving finds them: of the new ones every other is known, from few interactions."""
+    ids = [f"item-{number}" for number in range(CANDIDATES)]
+    fresh_N = new_N & (np.cumsum(new_N) % 2 == 0)
+    count_V = np.where(new_N, SELDOM - 1, SELDOM)[~fresh_N]
+    known = ItemIndex(tuple(compress(ids, ~fresh_N)), count_V)
+    question = Question(
+        customer_key="",
+        channel="web",
+        k=CANDIDATES,
+        new_items=POLICY.pool,
+        new_below=POLICY.exploration.new_below,
+    )
+    nothing = np.zeros(0)
+    candidates = Best([CANDIDATES] * decisions, ids * decisions, nothing, nothing, nothing)
+    return favours_for([question] * decisions, candidates, ItemAxis(known, None))
 
 
 def _counted(item_DP: np.ndarray, propensity_DP: np.ndarray) -> Sampled:

@@ -2,7 +2,8 @@
 
     model.onnx        the graph; inputs and outputs as in INPUTS and OUTPUTS
     contract.json     what it was made for: see Contract
-    items.parquet     item_id, in the order of the graph's item axis
+    items.parquet     item_id, in the order of the graph's item axis; interaction_count: how many it
+                      has learnt from with each (older artefacts do not tell)
     popularity.json   {channel: [item index, ...]}, most popular first; "" holds all channels
     content.npz       how the vector of an item is made that the model has not been trained on
     golden.npz        inputs, the outputs that the graph must give for them, and how nearly:
@@ -55,6 +56,7 @@ FILES = (
 )
 GRAPH = "model.onnx"
 TABLE = ".npy"
+COUNT = "interaction_count"  # a column of items.parquet
 ROWS_AT_ONCE = 1 << 16  # of a table, when it is looked through
 
 MODEL_NAME = "interplay"  # the registered model in MLflow
@@ -119,10 +121,16 @@ def load_items(directory: Path) -> ItemIndex:
     """The items of the graph's item axis."""
     path = directory / "items.parquet"
     with sound(path):
-        item_ids = tuple(pq.read_table(path)["item_id"].to_pylist())
+        table = pq.read_table(path)
+        item_ids = tuple(table["item_id"].to_pylist())
         if not all(isinstance(each, str) for each in item_ids):
             raise ValueError("an item_id is no text")
-        return ItemIndex(item_ids)
+        if COUNT not in table.column_names:
+            return ItemIndex(item_ids)
+        count_V = table[COUNT].to_numpy()
+        if count_V.dtype.kind not in "iu":
+            raise ValueError(f"an {COUNT} is no whole number")
+        return ItemIndex(item_ids, count_V)
 
 
 def load_popularity(directory: Path) -> dict[str, list[int]]:

@@ -4,7 +4,7 @@ B  customers in a batch      L  tokens a customer      F  fields of a token     
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,8 @@ class ItemIndex:
     """The items that a model knows, in its own order; index i has token row FIRST_ITEM_ROW + i."""
 
     item_ids: tuple[str, ...]
+    # How many interactions it has learnt from with each; None where that is not told.
+    count_V: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def _sorted(self) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,8 @@ class Question:
     owned: frozenset[str] = frozenset()  # what the customer has, and is not to have again
     boosts: tuple[Boost, ...] = ()
     pinned: tuple[str, ...] = ()  # stand first, where they may be offered
-    new_items: int = 0  # so many that the model was not trained on compete in any case
+    new_items: int = 0  # so many that are new to the model compete in any case
+    new_below: int = 0  # new is also what it knows from fewer interactions
     muted: frozenset[str] = frozenset()  # categories and brands, see features.topic
     muted_types: frozenset[str] = frozenset()  # nothing is offered that most probably leads to one
     interactions: tuple[Interaction, ...] = ()  # to record first

@@ -34,6 +34,7 @@ def ruled(
         rules=tuple(_bound(declared, question.asker)),
         owned=owned,
         new_items=rules.new_items,
+        new_below=rules.new_below,
     )
 
 

@@ -25,6 +25,7 @@ from mlflow import MlflowClient
 from features.artefact import (
     ARTEFACT_PATH,
     CHAMPION,
+    COUNT,
     FLOAT32,
     GOLDEN_TOLERANCES,
     INPUTS,
@@ -129,9 +130,17 @@ def graph(
 
 
 def write_artefact(
-    directory: Path, *, item_ids: tuple[str, ...] = ITEM_IDS, bias: float = -0.01, still: str = ""
+    directory: Path,
+    *,
+    item_ids: tuple[str, ...] = ITEM_IDS,
+    counts: tuple[int, ...] = (),
+    bias: float = -0.01,
+    still: str = "",
 ) -> Path:
-    """A whole artefact; without bias, items that were named equally often are tied."""
+    """A whole artefact; without bias, items that were named equally often are tied.
+
+    `counts` are the interactions that it has learnt from, item by item; it may tell none.
+    """
     vocabulary = load_vocabulary()
     directory.mkdir(parents=True)
     written = graph(len(item_ids), vocabulary, bias=bias, still=still)
@@ -147,7 +156,8 @@ def write_artefact(
         lineage={},
     )
     write_contract(directory, contract)
-    pq.write_table(pa.table({"item_id": list(item_ids)}), directory / "items.parquet")
+    told = {COUNT: list(counts)} if counts else {}
+    pq.write_table(pa.table({"item_id": list(item_ids), **told}), directory / "items.parquet")
     (directory / "popularity.json").write_text('{"": [2, 1, 0, 3, 4, 5], "kiosk": [5, 4, 3]}')
     content = Content(np.zeros((4, D)), np.array([0.0] * D + [FRESH_BIAS]), np.zeros(0, np.uint32))
     np.savez(directory / "content.npz", **vars(content))

@@ -127,8 +127,27 @@ def test_popularity_of_no_known_items_is_refused(artefact: Path, text: str) -> N
         load_popularity(artefact)
 
 
-@pytest.mark.parametrize("table", [{"item_id": [1, 2]}, {"name": ["tea", "mug"]}])
-def test_items_without_ids_are_refused(artefact: Path, table: dict[str, list[object]]) -> None:
+def test_how_often_items_were_met_is_read_where_it_is_told(artefact: Path) -> None:
+    assert load_items(artefact).count_V is None
+    table = {"item_id": ["tea", "mug"], "interaction_count": [7, 0]}
+    pq.write_table(pa.table(table), artefact / "items.parquet")
+    counted = load_items(artefact).count_V
+    assert counted is not None
+    assert counted.tolist() == [7, 0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"item_id": [1, 2]},
+        {"name": ["tea", "mug"]},
+        {"item_id": ["tea", "mug"], "interaction_count": ["7", "0"]},
+        {"item_id": ["tea", "mug"], "interaction_count": [7, None]},
+    ],
+)
+def test_items_that_are_not_told_right_are_refused(
+    artefact: Path, table: dict[str, list[object]]
+) -> None:
     pq.write_table(pa.table(table), artefact / "items.parquet")
     with pytest.raises(ArtefactError, match=r"items\.parquet cannot be used"):
         load_items(artefact)

@@ -63,7 +63,7 @@ def test_questions_come_out_as_they_went_in(model: Model) -> None:
         asked(model, bytes(RECORD_BYTES), 20, excluded=frozenset({"käse", "a b"})),
         asked(model, b"", 20, muted=frozenset({"brand:Alpina"}), excluded=frozenset({"a"})),
         asked(model, b"", 20, filter=parse_filter('category == "new\nline"'), candidates=("a",)),
-        asked(model, b"", 20, boosts=boosts, pinned=("b", "a"), new_items=16),
+        asked(model, b"", 20, boosts=boosts, pinned=("b", "a"), new_items=16, new_below=5),
     ]
     unpacked = unpack_questions(pack_questions(batch), model, CATALOG)
     assert [said(each) for each in unpacked] == [said(each) for each in batch]
@@ -155,7 +155,7 @@ def accepted(unpack: Callable[[bytes], object], body: bytes) -> bool:
 
 def head(*size: int) -> bytes:
     """Of one question; what is not said is 0."""
-    return struct.pack("<Iq10Iq", 1, 1, *size, *[0] * (11 - len(size)))
+    return struct.pack("<Iq11Iq", 1, 1, *size, *[0] * (12 - len(size)))
 
 
 @pytest.mark.parametrize(

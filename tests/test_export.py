@@ -159,3 +159,10 @@ def test_popularity_by_channel(artefact: Path) -> None:
     assert popularity["other"] == [4]  # the kiosk is in no list of channels
     assert sorted(popularity[""]) == [0, 1, 2, 3, 4, 5]
     assert pq.read_table(artefact / "items.parquet")["item_id"].to_pylist() == list(ITEMS.item_ids)
+
+
+def test_how_often_items_were_met_stands_beside_them(artefact: Path, several: Sequences) -> None:
+    counted = load_items(artefact).count_V
+    assert counted is not None
+    assert counted.tolist() == count([several], asking, ITEMS, T).popularity_V.tolist()
+    assert counted.min() > 0

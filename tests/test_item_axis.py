@@ -168,3 +168,14 @@ def test_a_history_names_fresh_items() -> None:
     )
     # 3 special rows, then the two known items, then the fresh ones.
     assert tokens_BLF[0, :, ITEM].tolist() == [3 + 2 + 1, 3, 2, 3 + 2 + 99]
+
+
+def test_new_is_what_is_fresh_or_known_from_too_few_interactions() -> None:
+    counted = ItemIndex(("a", "b", "c"), np.array([0, 4, 5]))
+    catalog = Catalog(numbered(1), counted, CONTENT)
+    (fresh,) = catalog.axis.places(["x1"])
+    for below, expected in ((0, [False] * 3), (1, [True, False, False]), (5, [True, True, False])):
+        assert catalog.axis.new(below)[:3].tolist() == expected
+        assert catalog.axis.new(below)[fresh]
+    older = Catalog([], KNOWN, CONTENT)  # of an artefact that does not tell
+    assert older.axis.new(5)[:2].tolist() == [False, False]

@@ -10,8 +10,10 @@ from interplay.v1.catalog_service_pb2 import DeleteItemsRequest, Item, UpsertIte
 from interplay.v1.decision_service_pb2 import ExplainDecisionRequest, ExplainDecisionResponse
 from interplay.v1.personalization_service_pb2 import Boost, DecideInteractionResponse, NoAction
 
+from features.settings import Home
+from tests.artefacts import publish, write_artefact
 from tests.policies import EVEN
-from tests.running import Running, asked, decide, offered, record, viewed
+from tests.running import Running, add_items, asked, decide, offered, record, viewed
 
 POLICY = """
 pool: 2
@@ -171,3 +173,19 @@ def test_new_items_are_drawn_though_the_model_ranks_them_last(
     assert seen == dict.fromkeys(("eggs", "flour", "honey", "lemons"), 0.25)
     assert row == 4
     assert alone.propensity == 0.5
+
+
+def test_what_the_model_has_seldom_met_is_new(tmp_path: Path, customer: str) -> None:
+    add_items(tmp_path)
+    counts = (9, 9, 9, 4, 9, 9)  # of dates; the bound is 5
+    publish(Home(tmp_path), write_artefact(tmp_path / "artefact", counts=counts))
+    policy = tmp_path / "policy.yaml"
+    exploration = "exploration: {share: 1.0, places: 1, new_items: 0.5, new_below: 5}"
+    policy.write_text(f"{EVEN.read_text()}\npool: 2\n{exploration}\n")
+    with Running(tmp_path, policy=policy) as server:
+        server.catalog.UpsertItems(UpsertItemsRequest(items=[Item(item_id="honey")]))
+        record(server, *(viewed(customer, each) for each in ("eggs", "flour", "eggs")))
+        replies = [decide(server, customer, k=1).candidates[0] for _ in range(60)]
+    seen = {each.item_id: each.propensity for each in replies}
+    # Half of the time one of those two that are new, else one of the two that the model likes most.
+    assert seen == dict.fromkeys(("eggs", "flour", "dates", "honey"), 0.25)

@@ -52,7 +52,8 @@ class Exploration(Section):
 
     share: Share = 0.0
     places: Annotated[int, Field(ge=1, le=100)] = 3
-    new_items: Share = 0.0  # of what is drawn: items that the model has not been trained on
+    new_items: Share = 0.0  # of what is drawn: items that are new to the model
+    new_below: Annotated[int, Field(ge=0, le=10**9)] = 0  # learnt from fewer interactions
 
 
 class Policy(Section):

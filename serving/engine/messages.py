@@ -25,8 +25,9 @@ MAX_BYTES = 1 << 28  # of one message; more than the largest batch of the larges
 LOST = -1  # as a count of items: the model could not run for this question
 _HEAD = Struct("<IB")  # bytes of the body, kind
 _BATCH = Struct("<Iq")  # questions, when the oldest of them was asked
-# Most, bytes of history, of filter and of boosts, five counts of texts, new items, as of when.
-_QUESTION = Struct("<10Iq")
+# Most, bytes of history, of filter and of boosts, five counts of texts, how many new items compete,
+# below how many interactions an item is new, as of when.
+_QUESTION = Struct("<11Iq")
 _COUNT, _FLOAT = np.dtype("<i4"), np.dtype("<f4")
 _ANSWER = Struct("<IIIqII")  # B, N, T, when the run began, batch size, max length
 
@@ -102,7 +103,7 @@ def pack_questions(asked: Sequence[Asked]) -> bytes:
             [each.item_id for each in question.boosts if each.item_id],
         ]
         size = each.most, len(each.history), *map(len, both), *map(len, named)
-        sizes.append(_QUESTION.pack(*size, question.new_items, each.at_tick))
+        sizes.append(_QUESTION.pack(*size, question.new_items, question.new_below, each.at_tick))
         filters.append(both[0])
         boosts.append(both[1])
         texts += [each.channel, *chain.from_iterable(named)]
@@ -168,6 +169,7 @@ def _question(size: Sequence[int], filter: str, boosts: str, texts: Iterator[str
             *(Boost(None, each, 1.0) for each in islice(texts, size[8])),
         ),
         new_items=size[9],
+        new_below=size[10],
     )
 
 

@@ -45,6 +45,7 @@ class ItemAxis:
         self.room = room if content is not None else 0
         V = len(known.item_ids) + self.room
         self.available_V = np.zeros(V, bool)
+        self._new: tuple[int, np.ndarray] | None = None  # below which bound, and which items
         self._price_V = np.full(V, np.nan) if blank else np.zeros(V)
         self._term_WV = np.zeros((width, V), np.int32)
         columns = content.table_GD.shape[1] if content is not None else 0
@@ -90,6 +91,19 @@ class ItemAxis:
         """Where those of these items stand that do, each once."""
         found = (self.place(each) for each in item_ids)
         return list({each for each in found if each is not None})
+
+    def new(self, below: int) -> np.ndarray:
+        """Which items (V) are new to the model: fresh, or known from too few interactions.
+
+        It never changes, and is kept: not to be written to.
+        """
+        kept = self._new  # another thread may ask for another policy
+        if kept is not None and kept[0] == below:
+            return kept[1]
+        new_V, count_V = np.ones(len(self.available_V), bool), self.known.count_V
+        new_V[: len(self.known.item_ids)] = False if count_V is None else count_V < below
+        self._new = below, new_V
+        return new_V
 
     def short_by(self, items: Iterable[Item]) -> int:
         """How many of these items have to find a place, if not all of them can; else 0."""

@@ -60,7 +60,7 @@ def _wanted(question: Question, masks: Masks, most: int) -> Iterator[tuple[np.nd
     if question.boosts:
         yield _boosted(question.boosts, masks), most
     if question.new_items:
-        yield _new(axis), question.new_items
+        yield axis.new(question.new_below), question.new_items
 
 
 def _among(item_ids: Sequence[str], axis: ItemAxis) -> np.ndarray:
@@ -74,10 +74,4 @@ def _boosted(boosts: Sequence[Boost], masks: Masks) -> np.ndarray:
     for each in boosts:
         if each.filter is not None:
             mask_V |= masks.of(each.filter)
-    return mask_V
-
-
-def _new(axis: ItemAxis) -> np.ndarray:
-    mask_V = np.zeros(len(axis.available_V), bool)
-    mask_V[len(axis.known.item_ids) :] = True
     return mask_V

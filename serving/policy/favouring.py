@@ -30,7 +30,7 @@ def favours_for(questions: Sequence[Question], best: Best, axis: ItemAxis) -> Fa
     return Favours(
         np.concatenate([_factors(q.boosts, ids, axis) for q, ids in parts]) if boosts else None,
         np.concatenate([_pins(q.pinned, ids) for q, ids in parts]) if pins else None,
-        np.concatenate([_new(ids, axis) for _, ids in parts]) if news else None,
+        np.concatenate([_new(q.new_below, ids, axis) for q, ids in parts]) if news else None,
     )
 
 
@@ -55,6 +55,6 @@ def _pins(pinned: Sequence[str], item_ids: Sequence[str]) -> np.ndarray:
     return np.array([at.get(each, NOT_PINNED) for each in item_ids], np.int64)
 
 
-def _new(item_ids: Sequence[str], axis: ItemAxis) -> np.ndarray:
-    known = axis.known.index_by_id
-    return np.array([each not in known for each in item_ids], bool)
+def _new(below: int, item_ids: Sequence[str], axis: ItemAxis) -> np.ndarray:
+    new_V, places = axis.new(below), [axis.place(each) for each in item_ids]
+    return np.array([each is None or new_V[each] for each in places], bool)

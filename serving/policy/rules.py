@@ -44,6 +44,7 @@ class Rules:
     owned: OwnedTerms | None
     placements: Mapping[str, PlacementTerms]
     new_items: int  # so many that are new compete in any case
+    new_below: int  # new is also what the model knows from fewer interactions
 
     @property
     def everywhere(self) -> bool:
@@ -59,6 +60,7 @@ def rules_of(policy: Policy, vocabulary: Vocabulary) -> Rules:
         _owned(owned, vocabulary) if owned.types else None,
         {name: _placement(each) for name, each in policy.placements.items()},
         policy.pool if policy.exploration.share and policy.exploration.new_items else 0,
+        policy.exploration.new_below,
     )
 
 

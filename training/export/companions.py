@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from features.artefact import (
+    COUNT,
     GOLDEN_TOLERANCES,
     INPUTS,
     OUTPUTS,
@@ -44,7 +45,8 @@ def write_companions(
 ) -> None:
     """Writes all but the graph and the contract."""
     items = counts.items
-    pq.write_table(pa.table({"item_id": list(items.item_ids)}), directory / "items.parquet")
+    table = pa.table({"item_id": list(items.item_ids), COUNT: counts.popularity_V})
+    pq.write_table(table, directory / "items.parquet")
     popularity = json.dumps(_popularity(counts, vocabulary))
     (directory / "popularity.json").write_text(popularity + "\n")
     content = content_of(ranker.model.items, known.feature_H, counts.popularity_V)
