@@ -74,11 +74,13 @@ def rollout_of(alias: str, version: str, tags: Mapping[str, str]) -> Rollout | N
         return None
     share, began_time = (tags.get(f"{alias}_{name}", "") for name in ("share", "time"))
     try:
+        datetime.fromisoformat(began_time)
         return Rollout(alias, version, check_share(float(share)), began_time)
     except ValueError as error:
+        told = f"the {alias} is model {version}, with the tags {alias}_share {share!r} and "
+        told += f"{alias}_time {began_time!r}"
         how = f"set it by python -m training {alias} {version} --share 0.05"
-        text = f"the {alias} is model {version}, and its tag {alias}_share is {share!r}; {how}"
-        raise ValueError(text) from error
+        raise ValueError(f"{told}: {how}") from error
 
 
 def withdrawal(reason: str, now: datetime) -> dict[str, str]:

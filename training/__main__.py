@@ -13,7 +13,14 @@ from features.vocabulary import VocabularyError
 from training.commands import compare_command, list_command, rollback_command, show_command
 from training.experiments.command import report_command
 from training.offline.command import judge_command
-from training.settings import TrainingError, TrainingSettings, picked
+from training.rollout.command import (
+    analyze_command,
+    canary_command,
+    promote_command,
+    shadow_command,
+    withdraw_command,
+)
+from training.settings import RolloutSettings, TrainingError, TrainingSettings, picked
 from training.tuning.command import tune_command
 from training.watching.command import watch_command
 
@@ -29,6 +36,11 @@ COMMANDS = [
     show_command,
     compare_command,
     rollback_command,
+    canary_command,
+    shadow_command,
+    analyze_command,
+    promote_command,
+    withdraw_command,
     watch_command,
     tune_command,
     report_command,
@@ -56,6 +68,7 @@ def main() -> None:
 @main.command("train")
 @options(FeatureSettings)
 @options(TrainingSettings)
+@options(RolloutSettings)
 @REPORT
 def train_command(report: Path | None, **values: Any) -> None:
     """Trains on the history; the model becomes champion if it beats the one that serves."""
@@ -73,7 +86,8 @@ def train_command(report: Path | None, **values: Any) -> None:
             f"{items:,} items; judged on those from {snapshot.test_time:%Y-%m-%d %H:%M} on",
             soft_wrap=True,
         )
-        outcome = running.train(run, partial(shown, console), console.print)
+        share = picked(RolloutSettings, values).canary
+        outcome = running.train(run, partial(shown, console), console.print, canary=share)
     show_standings(console, outcome.standings, outcome.contest)
     if report:
         report.write_text(outcome.report)
@@ -85,7 +99,10 @@ def _verdict(outcome: Any) -> str:
     if outcome.crowned:
         better = [each.name for each in others if each.ranking.ndcg >= model.ranking.ndcg]
         warning = f" Beware: {', '.join(better)} did better here." if better else ""
-        ending = f"and the champion from now on.{warning}"
+        place = "and the champion from now on."
+        if outcome.share:
+            place = f"and the canary from now on, for {outcome.share:.3g} of the customers."
+        ending = f"{place}{warning}"
     else:
         ending = "but not crowned: whatever serves goes on serving."
     marks = {True: "yes", False: "no"}

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from features.rollout import WITHDRAWN
 from features.settings import FeatureSettings, Home, options
 from training.settings import GATED, TrainingSettings, picked
 
@@ -19,7 +20,8 @@ def list_command(**values: Any) -> None:
     for each in _publisher(FeatureSettings(**values)).versions():
         created = datetime.fromtimestamp(each.created_ms / 1000, UTC)
         figures = "  ".join(f"{name} {each.metrics.get(name, float('nan')):.4f}" for name in GATED)
-        mark = "champion" if each.champion else each.tags.get("verdict", "")
+        withdrawn = "withdrawn" if WITHDRAWN in each.tags else ""
+        mark = ", ".join(each.aliases) or withdrawn or each.tags.get("verdict", "")
         origin = _origin(each.tags)
         click.echo(f"{each.version:>4}  {created:%Y-%m-%d %H:%M}  {figures}  {mark}{origin}")
 

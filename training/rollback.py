@@ -26,7 +26,7 @@ def roll_back(
     target = version or _predecessor(publisher, before)
     if target == before:
         raise TrainingError(f"version is {target!r}: this is the champion already")
-    _check(publisher, vocabulary, target, trusted_keys)
+    check_servable(publisher, vocabulary, target, trusted_keys)
     publisher.retreat(target)
     return Change(before, target)
 
@@ -40,8 +40,10 @@ def _predecessor(publisher: Publisher, champion: str) -> str:
     return predecessor
 
 
-def _check(publisher: Publisher, vocabulary: Vocabulary, version: str, trusted_keys: str) -> None:
-    """What serving would refuse must not become champion."""
+def check_servable(
+    publisher: Publisher, vocabulary: Vocabulary, version: str, trusted_keys: str
+) -> None:
+    """What serving would refuse must not get an alias; raises TrainingError."""
     found = publisher.find(version)
     try:
         verify(found.directory, vocabulary, trusted_keys=trusted_keys)

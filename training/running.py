@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
 from features.manifest import sha256_of
+from features.rollout import CANARY
 from training.data.windows import Batch
 from training.export.ranker import Ranker
 from training.gate import Reason, Verdict, gains_by_slice, judge
@@ -27,6 +28,7 @@ from training.lineage import lineage_of, name_of
 from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
 from training.report.telling import FILE, report_on
+from training.rollout.changing import place
 from training.sealing import Sealed, write_artefact
 from training.settings import TrainingError
 from training.watching.watching import keep_reference
@@ -46,10 +48,11 @@ class Outcome:
     version: str = ""  # what was registered
     verdict: Verdict | None = None
     report: str = ""  # an HTML page
+    share: float = 0.0  # of the customers, where the new model is their canary at first
 
     @property
     def crowned(self) -> bool:
-        """Whether the new model became the champion."""
+        """Whether the new model became the champion, or the canary."""
         return self.verdict is not None and self.verdict.crowned
 
 
@@ -70,8 +73,10 @@ def evaluate(run: Prepared, note: Note) -> Outcome:
     return Outcome(standings, run.contest)
 
 
-def train(run: Prepared, showing: Showing, note: Note) -> Outcome:
+def train(run: Prepared, showing: Showing, note: Note, *, canary: float = 0.0) -> Outcome:
     """Trains, judges, registers, and moves the alias if the new model is better.
+
+    With a share for a canary, it is the canary's alias, unless there is no champion yet.
 
     What a kill cuts off goes on when the same is run again: until all is done, nothing is cleared.
     """
@@ -94,10 +99,12 @@ def train(run: Prepared, showing: Showing, note: Note) -> Outcome:
             version = publisher.publish(
                 run_id, judged.sealed.directory, judged.kept, tags | judged.verdict.tags
             )
-        verdict = _crown(publisher, version, judged.verdict, champion)
+        share = canary if champion else 0.0
+        verdict = _crown(publisher, version, judged.verdict, champion, share)
     shutil.rmtree(run.home.checkpoints, ignore_errors=True)
     challenger = dataclasses.replace(judged.sealed.standing, name=f"model {version}")
-    return Outcome([*judged.others, challenger], run.contest, version, verdict, page)
+    standings = [*judged.others, challenger]
+    return Outcome(standings, run.contest, version, verdict, page, share)
 
 
 @contextmanager
@@ -225,15 +232,21 @@ def _reported(publisher: Publisher, run_id: str, run: Prepared, judged: Judged) 
 
 
 def _crown(
-    publisher: Publisher, version: str, verdict: Verdict, compared: Champion | None
+    publisher: Publisher, version: str, verdict: Verdict, compared: Champion | None, share: float
 ) -> Verdict:
-    """Moves the alias, unless another training has moved it while this one went on."""
+    """Moves an alias, unless another training has moved it while this one went on."""
     champion = publisher.champion()
     before, now = (each.version if each else "" for each in (compared, champion))
     if verdict.crowned and now != before:
         text = f"model {now} has become champion meanwhile, with which it was not compared"
         verdict = Verdict((*verdict.reasons, Reason("reign", False, text)))
         publisher.note(version, verdict.tags)
-    if verdict.crowned:
+    if verdict.crowned and share and (occupied := publisher.version_of(CANARY)):
+        text = f"model {occupied} is the canary still: promote it, or withdraw it"
+        verdict = Verdict((*verdict.reasons, Reason("canary", False, text)))
+        publisher.note(version, verdict.tags)
+    if verdict.crowned and share:
+        place(publisher, CANARY, version, share)
+    elif verdict.crowned:
         publisher.crown(version)
     return verdict

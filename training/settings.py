@@ -105,6 +105,41 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSettings:
+    """How a model that has passed the gate comes to serve."""
+
+    canary: Annotated[
+        float, "share of the customers for whom a better model is a canary first; 0: none"
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a share that is none."""
+        if not 0 <= self.canary <= 1:
+            raise TrainingError(f"canary is {self.canary}: must be 0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSettings:
+    """When a canary is withdrawn for what it is worth, or promoted."""
+
+    canary_days: Annotated[
+        float, "of each customer, from the first decision on, that are compared"
+    ] = 1.0
+    canary_loss: Annotated[
+        float, "share of the champion's value that a canary may lose, and still be promoted"
+    ] = 0.02
+    promote: Annotated[bool, "promotes a canary that is surely no worse"] = False
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for what cannot be meant."""
+        if not 0 < self.canary_days <= MAX_WINDOW_DAYS:
+            rule = f"must be more than 0, and {MAX_WINDOW_DAYS:,} or less"
+            raise TrainingError(f"canary-days is {self.canary_days}: {rule}")
+        if not self.canary_loss >= 0:
+            raise TrainingError(f"canary-loss is {self.canary_loss}: must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """Which decisions a policy is judged by, and when it is refused."""
 

@@ -98,28 +98,42 @@ def observe(
         decisions = decisions_of(found)
         name, newest = _chosen(database, decisions, experiment)
         database.register("aliases", aliases_in(home.history))
-        database.register("worths", _worths(vocabulary))
-        database.register("nothing", SCHEMA.empty_table())
         database.execute(DECIDED.format(decisions=decisions), {"experiment": name})
-        database.execute(PARTICIPANTS, {"window": window, "newest": newest, "steps": STEPS})
-        counts, moved, waiting = _counts(database)
-        if not counts:
-            raise TrainingError(
-                f"nobody has been in {name} for {window / timedelta(days=1):g} days: {waiting:,}"
-                " customers will have been; --window-days takes a shorter time"
-            )
-        _value(database, home, window)
-        rows = database.execute(COUNTED, {"window": window}).execute(ASKED).fetchall()
-        return Observed(
-            name=name,
-            window=window,
-            newest_time=newest,
-            moved=moved,
-            waiting=waiting,
-            count_by_arm=counts,
-            sums=database.sql(SUMS).to_arrow_table().to_pylist(),
-            answers=[Answers(*row) for row in rows],
+        observed = observed_in(database, home, vocabulary, name=name, newest=newest, window=window)
+    if not observed.count_by_arm:
+        raise TrainingError(
+            f"nobody has been in {name} for {window / timedelta(days=1):g} days: "
+            f"{observed.waiting:,} customers will have been; --window-days takes a shorter time"
         )
+    return observed
+
+
+def observed_in(
+    database: duckdb.DuckDBPyConnection,
+    home: Home,
+    vocabulary: Vocabulary,
+    *,
+    name: str,
+    newest: datetime,
+    window: timedelta,
+) -> Observed:
+    """What came of the decisions in the table `decided`; there must be the table `aliases`."""
+    database.register("worths", _worths(vocabulary))
+    database.register("nothing", SCHEMA.empty_table())
+    database.execute(PARTICIPANTS, {"window": window, "newest": newest, "steps": STEPS})
+    counts, moved, waiting = _counts(database)
+    _value(database, home, window)
+    rows = database.execute(COUNTED, {"window": window}).execute(ASKED).fetchall()
+    return Observed(
+        name=name,
+        window=window,
+        newest_time=newest,
+        moved=moved,
+        waiting=waiting,
+        count_by_arm=counts,
+        sums=database.sql(SUMS).to_arrow_table().to_pylist(),
+        answers=[Answers(*row) for row in rows],
+    )
 
 
 def _chosen(

@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from features.settings import FeatureSettings, options
-from training.settings import TrainingSettings, WatchSettings, picked
+from training.rollout.command import look as look_at_canary
+from training.settings import (
+    AnalysisSettings,
+    RolloutSettings,
+    TrainingError,
+    TrainingSettings,
+    WatchSettings,
+    picked,
+)
 
 NOT_YET = 3  # exit status where no trigger has fired; 1 and 2 are errors
 MINUTE_S = 60.0
@@ -20,11 +28,16 @@ MINUTE_S = 60.0
 @click.option("--every", default=0.0, help="Minutes from one look to the next; 0 looks once.")
 @click.option("--train", "trains", is_flag=True, help="Trains if a trigger has fired.")
 @options(WatchSettings)
+@options(AnalysisSettings)
 @options(FeatureSettings)
 @options(TrainingSettings)
+@options(RolloutSettings)
 @click.pass_context
 def watch_command(context: click.Context, every: float, trains: bool, **values: Any) -> None:
-    """Says whether it is time to train again, and why; status 0 if it is, 3 if not."""
+    """Says whether it is time to train again, and why; status 0 if it is, 3 if not.
+
+    Looks at the canary first, if there is one, as `analyze` does.
+    """
     fired = _look(context, trains, values)
     while every > 0:
         Event().wait(every * MINUTE_S)
@@ -38,6 +51,10 @@ def _look(context: click.Context, trains: bool, values: dict[str, Any]) -> bool:
 
     console = Console(highlight=False)
     features, settings = picked(FeatureSettings, values), picked(WatchSettings, values)
+    try:
+        look_at_canary(features, picked(AnalysisSettings, values), console)
+    except TrainingError as error:  # which is no reason not to train
+        console.print(f"The canary cannot be looked at: {error}", soft_wrap=True)
     triggers = watch(features, settings, datetime.now(UTC), console.print)
     console.print(table_of(triggers))
     fired = [each.name for each in triggers if each.fired]
@@ -62,5 +79,6 @@ def table_of(triggers: Sequence[Any]) -> Table:
 def _train(context: click.Context, values: dict[str, Any]) -> None:
     group = context.find_root().command
     assert isinstance(group, click.Group)
-    chosen = {name: value for name, value in values.items() if name not in WatchSettings.__slots__}
+    others = {*WatchSettings.__slots__, *AnalysisSettings.__slots__}
+    chosen = {name: value for name, value in values.items() if name not in others}
     context.invoke(group.commands["train"], **chosen)

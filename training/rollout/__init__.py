@@ -1,0 +1,1 @@
+"""Models beside the champion: canaries and shadows, how they come, fare and go."""
