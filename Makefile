@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench NAME=demo | stubs | lock | clean
+# make setup | demo | test | lint | audit | bench NAME=demo | stubs | lock | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: setup demo test lint bench stubs lock clean
+.PHONY: setup demo test lint audit bench stubs lock clean
 
 setup: $(READY)
 
@@ -27,6 +27,13 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r features serving training
 	.ci/secrets
+
+# Asks PyPI which of our versions have known vulnerabilities; fails where one cannot be asked for.
+AUDITOR := .interplay/pip-audit
+audit:
+	@test -x $(AUDITOR)/bin/pip-audit || { $(PYTHON) -m venv $(AUDITOR) && \
+		$(AUDITOR)/bin/pip install -qq --disable-pip-version-check pip-audit==2.10.1; }
+	$(AUDITOR)/bin/pip-audit --strict --requirement .ci/constraints.txt --no-deps --disable-pip
 
 test: $(READY)
 	$(BIN)/ruff check .
