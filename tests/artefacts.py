@@ -7,12 +7,13 @@ are of that type:
     P(type) = softmax of count(type), silence counting once
     P(type, item) = P(type) * P(item)
 
-It cannot run for a channel that the vocabulary does not list: a way to see what happens then. In a
-`still` channel nearly all is silence.
+It cannot run for a channel that the vocabulary does not list: a way to see what happens then; with
+`channels` it knows so many only. In a `still` channel nearly all is silence.
 """
 
 import functools
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from features.artefact import (
 from features.content import Content
 from features.encoding import FIRST_ITEM_ROW, SCHEMA_VERSION, ItemIndex, encode
 from features.record import pack
+from features.rollout import WITHDRAWN, Rollout, tags_of
 from features.settings import Home
 from features.vocabulary import OTHER_CHANNEL_CODE, Vocabulary, load_vocabulary
 from tests.interactions import interaction
@@ -109,7 +111,12 @@ counts (
 
 
 def graph(
-    item_count: int, vocabulary: Vocabulary, *, bias: float, still: str = ""
+    item_count: int,
+    vocabulary: Vocabulary,
+    *,
+    bias: float,
+    still: str = "",
+    channels: int = OTHER_CHANNEL_CODE,
 ) -> onnx.ModelProto:
     """The graph that the docstring describes, with the contract's names and types."""
     codes = [vocabulary.types[name].code for name in vocabulary.predicted]
@@ -120,10 +127,9 @@ def graph(
         first_row=FIRST_ITEM_ROW,
         bias=", ".join(str(bias * index) for index in range(item_count)),
         codes=", ".join(map(str, codes)),
-        channels=OTHER_CHANNEL_CODE,
+        channels=channels,
         still=", ".join(
-            "10" if code == vocabulary.channels.get(still) else "0"
-            for code in range(OTHER_CHANNEL_CODE)
+            "10" if code == vocabulary.channels.get(still) else "0" for code in range(channels)
         ),
     )
     return onnx.parser.parse_model(text)
@@ -136,6 +142,7 @@ def write_artefact(
     counts: tuple[int, ...] = (),
     bias: float = -0.01,
     still: str = "",
+    channels: int = OTHER_CHANNEL_CODE,
 ) -> Path:
     """A whole artefact; without bias, items that were named equally often are tied.
 
@@ -143,7 +150,7 @@ def write_artefact(
     """
     vocabulary = load_vocabulary()
     directory.mkdir(parents=True)
-    written = graph(len(item_ids), vocabulary, bias=bias, still=still)
+    written = graph(len(item_ids), vocabulary, bias=bias, still=still, channels=channels)
     onnx.save(written, directory / "model.onnx")
     contract = Contract(
         schema_version=SCHEMA_VERSION,
@@ -211,6 +218,38 @@ def publish(home: Home, directory: Path) -> str:
 def crown(home: Home, version: str) -> None:
     """Moves the alias to a version that is registered."""
     _registry(home).set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+
+def stand(home: Home, alias: str, version: str, share: float = 1.0) -> Rollout:
+    """Lets a version that is registered stand beside the champion, from now on."""
+    client, now = _registry(home), datetime.now(UTC).isoformat()
+    rollout = Rollout(alias, version, share, now)
+    for key, value in tags_of(rollout).items():
+        client.set_model_version_tag(MODEL_NAME, version, key, value)
+    client.delete_model_version_tag(MODEL_NAME, version, WITHDRAWN)
+    point(home, alias, version)
+    return rollout
+
+
+def point(home: Home, alias: str, version: str) -> None:
+    """Lets an alias point to a version, and says no more about it."""
+    _registry(home).set_registered_model_alias(MODEL_NAME, alias, version)
+
+
+def unalias(home: Home, alias: str) -> None:
+    """Takes an alias away."""
+    _registry(home).delete_registered_model_alias(MODEL_NAME, alias)
+
+
+def aliases(home: Home) -> dict[str, str]:
+    """Which version each alias points to."""
+    found = _registry(home).get_registered_model(MODEL_NAME).aliases
+    return {name: str(version) for name, version in found.items()}
+
+
+def noted(home: Home, version: str) -> dict[str, str]:
+    """The tags of a version."""
+    return dict(_registry(home).get_model_version(MODEL_NAME, version).tags)
 
 
 def _registry(home: Home) -> MlflowClient:
