@@ -16,6 +16,7 @@ from interplay.v1.personalization_service_pb2 import (
     DEGRADATION_LEVEL_POPULARITY,
 )
 
+import serving.rollout.canary
 from features.artefact import CHAMPION
 from features.rollout import CANARY, REASON, WITHDRAWN
 from features.settings import Home
@@ -47,6 +48,12 @@ def home(tmp_path: Path) -> Home:
     publish(home, write_artefact(tmp_path / "third", channels=KNOWN))
     crown(home, "1")
     return home
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine may be."""
+    monkeypatch.setattr(serving.rollout.canary, "PATIENCE_S", 30.0)
 
 
 @pytest.fixture
@@ -294,15 +301,19 @@ def test_one_that_must_not_serve_is_withdrawn_before_it_does(
     assert CANARY not in aliases(home)
 
 
-def test_one_that_is_late_is_not_waited_for(home: Home, running: Running) -> None:
+def test_one_that_is_late_is_not_waited_for(
+    home: Home, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stand(home, CANARY, "2")
     running.refresh()
     scorer, go_on = canary_of(running).pair.model.scorer, Event()
     scorer.on_run = lambda tokens_BLF: go_on.wait() and None  # type: ignore[union-attr]
+    monkeypatch.setattr(serving.rollout.canary, "PATIENCE_S", 0.01)
     assert decide(running, "ada").model_version == "1"
     assert decide(running, "ada").model_version == "1"  # nothing is put to it meanwhile
     assert (runs(running, "late"), runs(running, "busy")) == (1, 1)
     assert canary_of(running).evidence.failed == 1
+    monkeypatch.setattr(serving.rollout.canary, "PATIENCE_S", 30.0)
     go_on.set()
     while decide(running, "ada").model_version != "2":
         pass

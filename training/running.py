@@ -12,10 +12,9 @@ from mlflow.exceptions import MlflowException
 
 from features.artefact import ArtefactError
 from features.manifest import sha256_of
-from features.rollout import CANARY
 from training.data.windows import Batch
 from training.export.ranker import Ranker
-from training.gate import Reason, Verdict, gains_by_slice, judge
+from training.gate import Verdict, gains_by_slice, judge
 from training.judging.judging import Contest, Standing, judge_artefact, judge_baselines
 from training.learning.calibrating import calibrate
 from training.learning.checkpoints import best_of, put_parameters
@@ -28,7 +27,7 @@ from training.lineage import lineage_of, name_of
 from training.preparing import Note, Prepared, prepared
 from training.publishing import Champion, Publisher
 from training.report.telling import FILE, report_on
-from training.rollout.changing import place
+from training.rollout.admitting import admit
 from training.sealing import Sealed, write_artefact
 from training.settings import TrainingError
 from training.watching.watching import keep_reference
@@ -100,7 +99,8 @@ def train(run: Prepared, showing: Showing, note: Note, *, canary: float = 0.0) -
                 run_id, judged.sealed.directory, judged.kept, tags | judged.verdict.tags
             )
         share = canary if champion else 0.0
-        verdict = _crown(publisher, version, judged.verdict, champion, share)
+        before = champion.version if champion else ""
+        verdict = admit(publisher, version, judged.verdict, before, canary=share)
     shutil.rmtree(run.home.checkpoints, ignore_errors=True)
     challenger = dataclasses.replace(judged.sealed.standing, name=f"model {version}")
     standings = [*judged.others, challenger]
@@ -229,24 +229,3 @@ def _reported(publisher: Publisher, run_id: str, run: Prepared, judged: Judged) 
     )
     publisher.attach(run_id, FILE, page)
     return page
-
-
-def _crown(
-    publisher: Publisher, version: str, verdict: Verdict, compared: Champion | None, share: float
-) -> Verdict:
-    """Moves an alias, unless another training has moved it while this one went on."""
-    champion = publisher.champion()
-    before, now = (each.version if each else "" for each in (compared, champion))
-    if verdict.crowned and now != before:
-        text = f"model {now} has become champion meanwhile, with which it was not compared"
-        verdict = Verdict((*verdict.reasons, Reason("reign", False, text)))
-        publisher.note(version, verdict.tags)
-    if verdict.crowned and share and (occupied := publisher.version_of(CANARY)):
-        text = f"model {occupied} is the canary still: promote it, or withdraw it"
-        verdict = Verdict((*verdict.reasons, Reason("canary", False, text)))
-        publisher.note(version, verdict.tags)
-    if verdict.crowned and share:
-        place(publisher, CANARY, version, share)
-    elif verdict.crowned:
-        publisher.crown(version)
-    return verdict
