@@ -23,8 +23,9 @@ from interplay.v1.personalization_service_pb2 import (
 )
 from interplay.v1.personalization_service_pb2_grpc import PersonalizationServiceStub
 
+from features.rollout import CANARY
 from features.settings import Home
-from tests.artefacts import ITEM_IDS, crown, publish, write_artefact
+from tests.artefacts import ITEM_IDS, crown, publish, stand, unalias, write_artefact
 from tests.programs import ANSWERS, Program, program
 from tests.running import Running, add_items, asked, offered, record, viewed
 
@@ -198,6 +199,13 @@ def follow(served: Served, version: str) -> set[tuple[str, str]]:
             pass
         assert models.GetModel(GetModelRequest()).model.provider == "CPUExecutionProvider"
     return seen
+
+
+def test_a_canary_is_not_taken_and_that_is_said(served: Served, home: Path) -> None:
+    stand(Home(home), CANARY, "2")
+    served.program.line("WARNING model 2, the canary, is not taken into use: with --engine")
+    assert {each.model_version for each in served.decide(asked())} == {"1"}
+    unalias(Home(home), CANARY)
 
 
 def test_the_end_finishes_what_is_in_flight(home: Path) -> None:

@@ -67,7 +67,8 @@ class Following:
             with suppress(*TROUBLE):
                 if (rollout := await self._wanted(alias)) is not None:
                     text = "is not taken into use: with --engine the champion answers alone"
-                    self._say_once(alias, f"model {rollout.version}, the {alias}, {text}")
+                    told = f"model {rollout.version}, the {alias}, {text}"
+                    self._say_once(alias, told, level=logging.WARNING)
 
     async def close(self) -> None:
         """Tells the registry what it is to know, if it can be told."""
@@ -192,7 +193,7 @@ class Following:
             self._pending.pop(rollout, None)
             self._trouble.pop("withdrawing", None)
 
-    def _say_once(self, about: str, text: str) -> None:
+    def _say_once(self, about: str, text: str, *, level: int = logging.ERROR) -> None:
         if self._trouble.get(about) != text:
-            logger.error(text)
+            logger.log(level, text)
         self._trouble[about] = text
