@@ -28,6 +28,7 @@ from serving.items.removals import MUTED, removals
 from serving.metrics import Metrics
 from serving.model.scoring import Asked, Scored, now_tick
 from serving.policy.considered import Considered
+from serving.processes.leisure import at_leisure
 from serving.remembering import Degradation
 from serving.settings import ServingSettings
 
@@ -62,6 +63,7 @@ class Recorder:
                 partial(open_stream, settings),
                 partial(logged, most=settings.log_candidates),
                 note=metrics.logged,
+                resting=at_leisure,
             )
 
     def record(self, decided: Decided, held: bytes) -> None:

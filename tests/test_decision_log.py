@@ -225,6 +225,27 @@ def test_what_is_decided_in_a_while_is_one_message_unless_somebody_waits(tmp_pat
         assert [len(each) for each in read_logged(stream)] == [3, 1]
 
 
+def test_the_writer_rests_after_each_decision_unless_somebody_waits(tmp_path: Path) -> None:
+    rests, path = threading.Semaphore(0), tmp_path / "log.db"
+    writer = DecisionWriter(
+        lambda: SqliteStream(path), lambda each: each, resting=lambda: rests.release, gather_s=0.0
+    )
+    writer.offer(decided(0))
+    writer.offer(decided(1))
+    assert rests.acquire(timeout=60) and rests.acquire(timeout=60)
+    writer.close()
+
+    slow = DecisionWriter(
+        lambda: SqliteStream(path), lambda each: each, resting=lambda: rests.release, gather_s=3600
+    )
+    for number in range(3):
+        slow.offer(decided(number))
+    slow.close()  # waits for the writing
+    assert not rests.acquire(blocking=False)
+    with SqliteStream(path) as stream:
+        assert sum(len(each) for each in read_logged(stream)) == 5
+
+
 def test_a_log_that_cannot_be_written_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -152,10 +153,11 @@ def table_of(decisions: Sequence[LoggedDecision]) -> pa.Table:
 def _candidate_lists(every: Sequence[Candidates]) -> pa.Array:
     starts = np.cumsum([0, *(len(each.item_ids) for each in every)]).astype(np.int32)
     sizes = [each.probability_KT.shape for each in every]
-    inner = np.cumsum([0, *(width for count, width in sizes for _ in range(count))])
+    counts, widths = np.array(sizes, np.int64).reshape(-1, 2).T
+    inner = np.concatenate([[0], np.cumsum(np.repeat(widths, counts))])
     flat = [each.probability_KT.astype(np.float32, copy=False).ravel() for each in every]
     columns = [
-        pa.array([item_id for each in every for item_id in each.item_ids], pa.string()),
+        pa.array(list(chain.from_iterable(each.item_ids for each in every)), pa.string()),
         _joined([each.price_K for each in every], np.float64),
         pa.ListArray.from_arrays(pa.array(inner, pa.int32()), _joined(flat, np.float32)),
         *(

@@ -30,15 +30,18 @@ class DecisionWriter(Generic[T]):
         logged: Callable[[T], LoggedDecision],
         *,
         note: Callable[[str, int], None] = lambda ending, count: None,
+        resting: Callable[[], Callable[[], None]] = lambda: lambda: None,
         max_waiting: int = MAX_WAITING,
         gather_s: float = GATHER_S,
     ) -> None:
         """The thread opens the log, and makes decisions of what is offered: `logged`.
 
-        `note` is told how many were written, and how many dropped.
+        `note` is told how many were written, and how many dropped. `resting` gives what is called
+        after each decision while few wait, and nobody for the writing: so that other threads may
+        go on between them.
         """
         self._open_stream, self._logged, self._note = open_stream, logged, note
-        self._gather_s = gather_s
+        self._gather_s, self._resting = gather_s, resting
         self._stream: Stream | None = None
         self._failing = False
         self._waiting: queue.Queue[T | threading.Event | None] = queue.Queue(max_waiting)
@@ -115,7 +118,7 @@ class DecisionWriter(Generic[T]):
         try:
             if self._stream is None:
                 self._stream = self._open_stream()
-            self._stream.append(encode([self._logged(each) for each in offered]))
+            self._stream.append(encode(self._made(offered)))
             self._failing = False
         except LogError as error:
             if not self._failing:  # one line for an outage, not one for each batch
@@ -126,3 +129,14 @@ class DecisionWriter(Generic[T]):
             logger.exception("%d decisions cannot be logged", len(offered))
             return 0
         return len(offered)
+
+    def _made(self, offered: Sequence[T]) -> list[LoggedDecision]:
+        made, rest = [], self._resting()
+        for each in offered:
+            made.append(self._logged(each))
+            if not (self._heard or self._closing or self._hurry.is_set()) and self._has_time():
+                rest()
+        return made
+
+    def _has_time(self) -> bool:
+        return self._waiting.qsize() < MAX_BATCH
