@@ -18,6 +18,7 @@ from benchmarks.fault import (
     artefacts,
     devices,
     disk,
+    forgeries,
     ingest,
     redis_away,
     replicas,
@@ -35,7 +36,7 @@ KEPT = {True: "yes", False: "no", None: "not tried"}
 def faults() -> list[Fault]:
     """All of them, in the order of the table."""
     stores = (redis_away, ingest, disk)
-    servers = (replicas, artefacts, devices)
+    servers = (replicas, artefacts, forgeries, devices)
     callers = (requests, retrying, strangers, alerts)
     modules = (*stores, *servers, *callers)
     return [fault for each in modules for fault in each.faults()]

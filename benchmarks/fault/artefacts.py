@@ -61,7 +61,7 @@ def faults() -> list[Fault]:
 def _verified(scene: Scene) -> Seen:
     dice, counted, vocabulary = random.Random(7), Counter[str](), load_vocabulary()
     with tempfile.TemporaryDirectory(prefix="interplay-") as place:
-        directory = _copy(Path(place) / "artefact")
+        directory = copy_of_champion(Path(place) / "artefact")
         whole = {each.name: each.read_bytes() for each in directory.iterdir()}
         for kind, share in SHARES.items():
             for _ in range(scene.times(share)):
@@ -90,7 +90,8 @@ def refused(directory: Path, load: Callable[[Path], None]) -> bool:
     return False
 
 
-def _copy(directory: Path) -> Path:
+def copy_of_champion(directory: Path) -> Path:
+    """The model of the scene, to be spoilt."""
     champion = Publisher(HOME).champion()
     assert champion is not None  # see prepare()
     return Path(shutil.copytree(champion.directory, directory))
@@ -163,12 +164,12 @@ def _published(scene: Scene) -> Seen:
         champion = publisher.champion()
         assert champion is not None  # see prepare()
         for number, kind in enumerate(SHARES):
-            directory = _copy(home.parent / str(number))
+            directory = copy_of_champion(home.parent / str(number))
             spoil(kind, directory, dice)
-            _crown(publisher, directory, champion.version)
+            crown(publisher, directory, champion.version)
             time.sleep(LOOKS_S)
         refused_time = time.monotonic()
-        sound = _crown(publisher, _copy(home.parent / "sound"), champion.version)
+        sound = crown(publisher, copy_of_champion(home.parent / "sound"), champion.version)
         took_s = traffic.until(lambda answer: answer.version == sound) - time.monotonic()
     answers = traffic.between(0, refused_time)
     others = sum(each.version not in ("", champion.version) for each in answers)
@@ -182,8 +183,8 @@ def _published(scene: Scene) -> Seen:
     )
 
 
-def _crown(publisher: Publisher, directory: Path, like: str) -> str:
-    """Publishes it, and moves the alias."""
+def crown(publisher: Publisher, directory: Path, like: str) -> str:
+    """Publishes it, and moves the alias; gives its version."""
     run_id = publisher.begin(f"fault-{directory.name}", {})
     version = publisher.publish(run_id, directory, publisher.kept(like), {})
     publisher.end(run_id)
