@@ -14,22 +14,14 @@ from features.rollout import SHADOW
 from features.settings import FeatureSettings, Home
 from serving.policy.considered import Considered
 from serving.rollout.shadow import Shadow, agreement
-from tests.artefacts import ITEM_IDS, crown, publish, stand, unalias, write_artefact
-from tests.running import Running, add_items, decide, offered
-
-KNOWN = 5  # channels that the failing model knows: it cannot run for e-mail
+from tests.artefacts import stand, unalias
+from tests.canaries import count, three_versions
+from tests.running import Running, decide, offered
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """The champion, one that ranks the other way round, and one that fails for e-mail."""
-    home = Home(tmp_path / "home")
-    add_items(home.path)
-    publish(home, write_artefact(tmp_path / "first"))
-    publish(home, write_artefact(tmp_path / "second", item_ids=ITEM_IDS[::-1]))
-    publish(home, write_artefact(tmp_path / "third", channels=KNOWN))
-    crown(home, "1")
-    return home
+    return three_versions(tmp_path)
 
 
 @pytest.fixture
@@ -42,10 +34,6 @@ def shadow_of(running: Running) -> Shadow:
     shadow = running.server.decider.shadow
     assert shadow is not None
     return shadow
-
-
-def count(running: Running, name: str, **labels: str) -> float:
-    return running.server.metrics.registry.get_sample_value(name, labels) or 0
 
 
 def decisions(running: Running, ending: str) -> float:
