@@ -14,12 +14,8 @@ from serving.batching.batcher import BatchError
 from serving.customers import Customers
 from serving.decider import Decider
 from serving.errors import NotFoundError, UnavailableError
-from serving.explanation import (
-    UNKNOWN_ITEM,
-    Explanation,
-    Influences,
-    endings_of,
-)
+from serving.explanation import Explanation, Influences, endings_of
+from serving.explanation_words import LESS_POPULAR, UNKNOWN_ITEM, WITHHELD
 from serving.items.filters import FilterError, compiled
 from serving.items.removals import (
     EXCLUDED,
@@ -104,7 +100,11 @@ class Explainer:
             return OWNED
         if self._is_filtered(decision.rule, place):
             return RULE
-        return FILTER if self._is_filtered(decision.filter, place) else RANKED_LOWER
+        if self._is_filtered(decision.filter, place):
+            return FILTER
+        if decision.types:
+            return RANKED_LOWER
+        return WITHHELD if decision.reason else LESS_POPULAR  # nobody asked the model
 
     def _is_filtered(self, filter: str, place: int) -> bool:
         try:

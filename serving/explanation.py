@@ -7,70 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from features.decisions.decision import NOT_OFFERED, LoggedDecision
 from features.held import Held
 from features.policy.arms import Arm
 from features.vocabulary import Initiator
-from serving.items.removals import (
-    EXCLUDED,
-    FILTER,
-    MUTED,
-    NOT_ASKED_FOR,
-    OWNED,
-    RANKED_LOWER,
-    RULE,
-    UNAVAILABLE,
+from serving.explanation_words import (
+    ARM,
+    CHOSEN,
+    DRAWN,
+    ITEM,
+    KEPT_OUT,
+    LIKELIER,
+    OFFERED,
+    SILENT,
+    WITHHELD,
 )
+from serving.items.removals import MUTED
 from serving.recording import FLOOR, LOW_VALUE, OUTRANKED
 
-OFFERED, UNKNOWN_ITEM = "offered", "unknown-item"
-WITHHELD = "withheld"  # it might have been offered, but nothing was
+LEAST_TOLD = 5e-5  # of what moves a score: less would be told as 0.00%
+LEAST_LIKELY, LEAST_WORTH = 1e-3, 5e-4  # less is not told in figures
 LEAST_SURE = 0.5  # propensity below which an item stands where it stands by lot
-
-KEPT_OUT = {
-    UNAVAILABLE: "not available",
-    NOT_ASKED_FOR: "not among those that were asked for",
-    RULE: "kept out by a rule of the policy",
-    FILTER: "kept out by the filter of the request",
-    EXCLUDED: "excluded by the request or its placement",
-    OWNED: "what the customer has already",
-    MUTED: "muted by the customer",
-    RANKED_LOWER: "less likely, so the model says, than those that were valued",
-    FLOOR: "expected to harm the customer",
-    LOW_VALUE: "not worth the attention that they would have cost",
-    OUTRANKED: "worth less than what was offered",
-}
-ITEM = {
-    UNKNOWN_ITEM: "the catalog holds no such item now",
-    UNAVAILABLE: "it is not available, as the catalog stands now",
-    NOT_ASKED_FOR: "it was not among the items that were asked for",
-    RULE: "a rule of the policy does not let it through, as the catalog stands now",
-    FILTER: "the filter of the request does not let it through, as the catalog stands now",
-    EXCLUDED: "the request or its placement excluded it",
-    OWNED: "the customer has it already",
-    MUTED: "the customer has muted it, or what it would most probably lead to",
-    RANKED_LOWER: "the model found others more likely: it was not among those that were valued",
-    FLOOR: "it was expected to harm the customer, and such is never offered",
-    LOW_VALUE: "it was not expected to be worth the attention that it would have cost",
-    WITHHELD: "nothing was offered at all",
-    OUTRANKED: "it might have been offered, but others were worth more",
-}
-SILENT = {
-    "low-value": "nothing was expected to be worth more than silence",
-    "fatigue": "the customer had been turned to often enough, or it was not the time",
-    "no-consent": "the customer has not agreed to be turned to",
-    "not-eligible": "there was nothing that might have been offered",
-    "holdout": "the customer is one of those who are left alone, for comparison",
-    "paused": "the customer had asked to be left alone for a time",
-    "muted": "the customer wants no more of what might have been offered, or not here",
-}
-
-ARM = {
-    Arm.NO_CONTACT: "is left alone, and answered without profile",
-    Arm.NO_PERSONALIZATION: "is answered without profile",
-    Arm.PROPENSITY_ONLY: "is offered what is most probable, whatever it is worth",
-    Arm.RANDOM_ELIGIBLE: "is offered by lot what may be offered",
-}
 
 Influences: TypeAlias = Sequence[tuple[Held, float]]
 """Interactions, and by how much each raised the score."""
@@ -97,7 +56,8 @@ class Explanation:
             return ""
         if self.item_ending == OFFERED:
             return f"{self.name(self.item_id)} was offered."
-        reason = ITEM.get(self.item_ending, self.item_ending)
+        _, outranked = _outranked(self.decision)
+        reason = {**ITEM, OUTRANKED: outranked}.get(self.item_ending, self.item_ending)
         return f"{self.name(self.item_id)} was not offered: {reason}."
 
     def name(self, item_id: str) -> str:
@@ -180,21 +140,38 @@ def _ranked(explanation: Explanation) -> list[str]:
             lot = f" Its value is multiplied by {decision.boosts[item_id]:g}.{lot}"
         if item_id in decision.pinned_item_ids:
             lot = f" It is pinned there.{lot}"
+        sides = candidates.value_K[at], candidates.customer_K[at], candidates.company_K[at]
+        both, customer, company = map(_worth, sides)
+        likely = f"{score:.1%}" if score >= LEAST_LIKELY else f"less than {LEAST_LIKELY:.1%}"
         told.append(
-            f"{at + 1}. {explanation.name(item_id)}: {score:.1%} likely to be what "
-            f"the customer turned to next; worth {candidates.value_K[at]:.3g}, to the customer "
-            f"{candidates.customer_K[at]:.3g}, to the company {candidates.company_K[at]:.3g}.{lot}"
+            f"{at + 1}. {explanation.name(item_id)}: {likely} likely to be what "
+            f"the customer turned to next; worth {both}, to the customer {customer}, "
+            f"to the company {company}.{lot}"
         )
     return told
+
+
+def _worth(value: float) -> str:
+    return f"{value:.3g}" if abs(value) >= LEAST_WORTH else "next to nothing"
 
 
 def _by_lot(decision: LoggedDecision, at: int) -> bool:
     return bool(0 < decision.candidates.propensity_K[at] < LEAST_SURE)
 
 
+def _outranked(decision: LoggedDecision) -> tuple[str, str]:
+    """Why items that might have been offered were not: of several, and of one."""
+    if decision.arm == Arm.PROPENSITY_ONLY:
+        return LIKELIER
+    offered = np.flatnonzero(decision.candidates.position_K != NOT_OFFERED).tolist()
+    return DRAWN if any(_by_lot(decision, at) for at in offered) else CHOSEN
+
+
 def _kept_out(explanation: Explanation) -> list[str]:
     removed, decision = explanation.decision.removed, explanation.decision
-    told = [f"{count:,} {KEPT_OUT.get(why, why)}" for why, count in removed.items()]
+    outranked, _ = _outranked(decision)
+    why_kept = {**KEPT_OUT, OUTRANKED: outranked}
+    told = [f"{count:,} {why_kept.get(why, why)}" for why, count in removed.items()]
     if not told:
         return []
     rule = f" The filter was: {decision.filter}" if decision.filter else ""
@@ -205,10 +182,14 @@ def _influences(explanation: Explanation) -> list[str]:
     if explanation.why_none:
         return [f"Which past interactions moved the score cannot be told: {explanation.why_none}."]
     about = "" if explanation.exact else " (of the history as it is held now)"
+    found = [each for each in explanation.influences if abs(each[1]) >= LEAST_TOLD]
+    if not found:
+        item = explanation.name(explanation.influenced)
+        return [f"No past interaction alone moved the score of {item} by as much as 0.01%{about}."]
     return [
         f"{_told(held)} {'raised' if change > 0 else 'lowered'} the score of "
         f"{explanation.name(explanation.influenced)} by {abs(change):.2%}{about}."
-        for held, change in explanation.influences
+        for held, change in found
     ]
 
 

@@ -11,8 +11,12 @@ from interplay.v1.interaction_pb2 import INITIATOR_COMPANY
 from interplay.v1.personalization_service_pb2 import NoAction
 
 from features.decisions.draining import drain_decisions
+from features.held import Held
 from features.settings import FeatureSettings, Home
+from features.vocabulary import Initiator
+from serving.explanation import Explanation, endings_of
 from tests.artefacts import publish, write_artefact
+from tests.decided import NOON, decided
 from tests.policies import EVEN
 from tests.running import Running, add_items, decide, record, viewed
 
@@ -104,6 +108,52 @@ def test_silence_is_explained(running: Running, customer: str) -> None:
         "the company considered turning to the customer by email. "
         "Nothing was offered: the customer has not agreed to be turned to."
     )
+
+
+def test_who_is_not_turned_to_was_offered_nothing(running: Running, customer: str) -> None:
+    reply = decide(running, customer, channel="email", initiator=INITIATOR_COMPANY)
+    item = explain(running, reply.decision_id, "eggs").item
+    assert item.ending == "withheld"
+    assert item.sentence == "Eggs was not offered: nothing was offered at all."
+
+
+def test_what_is_drawn_by_lot_is_not_said_to_be_worth_more(tmp_path: Path) -> None:
+    add_items(tmp_path)
+    publish(Home(tmp_path), write_artefact(tmp_path / "artefact"))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"{EVEN.read_text()}\nexploration: {{share: 1.0, places: 1}}\n")
+    with Running(tmp_path, policy=policy) as server:
+        reply = decide(server, "ada", k=1)
+        (drawn,) = (each.item_id for each in reply.candidates)
+        other = "eggs" if drawn != "eggs" else "bread"
+        told = explain(server, reply.decision_id, other)
+    assert told.sentences[1].endswith("It stood there by lot.")
+    assert "5 not drawn by lot, nor worth more than what was" in told.sentences[2]
+    assert told.item.sentence.endswith("others were drawn by lot, or were worth more.")
+
+
+def test_an_interaction_that_hardly_moved_the_score_is_not_told_in_words() -> None:
+    logged = decided()
+    held = Held(NOON, Initiator.CUSTOMER, "view", "web", None, 0.0)
+    little, more = (
+        Explanation(
+            decision=logged,
+            names={},
+            endings=endings_of(logged),
+            item_id="",
+            item_ending="",
+            influenced="apple",
+            influences=[(held, change), (held, 0.00001)],
+            exact=True,
+            why_none="",
+        )
+        for change in (0.00004, 0.0002)
+    )
+    assert little.sentences()[-1] == (
+        "No past interaction alone moved the score of apple by as much as 0.01%."
+    )
+    words = [each for each in more.sentences() if "the score of apple" in each]
+    assert words == ["The view (web, 2026-03-01 12:00 UTC) raised the score of apple by 0.02%."]
 
 
 def test_what_cannot_be_told_is_said(running: Running, customer: str) -> None:

@@ -66,6 +66,8 @@ def test_what_no_policy_has_decided_is_not_replayed() -> None:
     assert not replayable(decided(reason="no-consent"))
     assert not replayable(decided(considered_count=3))
     assert not replayable(decided(types=[]))
+    assert replayable(decided(arm="random-eligible"))
+    assert not replayable(decided(arm="propensity-only"))  # the most probable, never by lot
 
 
 @pytest.fixture(scope="module")
@@ -144,5 +146,5 @@ def test_a_faulty_file_is_told_with_its_line(home: Path, tmp_path: Path) -> None
 
 
 def test_without_decisions_nothing_can_be_judged(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no decision in the log can be replayed"):
+    with pytest.raises(TrainingError, match=r"no decision from .* can be replayed"):
         judged(tmp_path, EVEN)

@@ -132,9 +132,7 @@ class AnalysisSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for what cannot be meant."""
-        if not 0 < self.canary_days <= MAX_WINDOW_DAYS:
-            rule = f"must be more than 0, and {MAX_WINDOW_DAYS:,} or less"
-            raise TrainingError(f"canary-days is {self.canary_days}: {rule}")
+        _must_be_days("canary_days", self.canary_days)
         if not self.canary_loss >= 0:
             raise TrainingError(f"canary-loss is {self.canary_loss}: must be 0 or more")
 
@@ -146,6 +144,11 @@ class JudgeSettings:
     days: Annotated[float, "how far back decisions count"] = 90.0
     window_days: Annotated[float, "for which what a customer does counts as an outcome"] = 3.0
     tolerance: Annotated[float, "by which a policy may be worse, in two-sided value a place"] = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for times that are none."""
+        for name in ("days", "window_days"):
+            _must_be_days(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +179,16 @@ class ReportSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a time that is none."""
-        if not 0 < self.window_days <= MAX_WINDOW_DAYS:
-            rule = f"must be more than 0, and {MAX_WINDOW_DAYS:,} or less"
-            raise TrainingError(f"window-days is {self.window_days}: {rule}")
+        _must_be_days("window_days", self.window_days)
 
 
 def picked(kind: type[T], values: Mapping[str, Any]) -> T:
     """The settings of one kind, out of all that a command has been given."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in values.items() if name in names})
+
+
+def _must_be_days(name: str, days: float) -> None:
+    if not 0 < days <= MAX_WINDOW_DAYS:  # NaN too
+        rule = f"must be more than 0, and {MAX_WINDOW_DAYS:,} or less"
+        raise TrainingError(f"{name.replace('_', '-')} is {days}: {rule}")

@@ -69,8 +69,9 @@ class Observed:
         return sum(count for step, count in self.count_by_arm[arm].items() if step <= until)
 
     def names(self, kind: str) -> list[str]:
-        """The channels, or the types, in which anything happened."""
-        return sorted({each["name"] for each in self.sums if each["kind"] == kind})
+        """The channels, or the types, in which anything happened that is worth something."""
+        worthy = (each for each in self.sums if any(each[f"{side}_squares"] for side in SIDES))
+        return sorted({each["name"] for each in worthy if each["kind"] == kind})
 
     def moments(
         self, arm: str, side: str, *, kind: str = ALL, name: str = "", until: int = STEPS
@@ -102,8 +103,8 @@ def observe(
         observed = observed_in(database, home, vocabulary, name=name, newest=newest, window=window)
     if not observed.count_by_arm:
         raise TrainingError(
-            f"nobody has been in {name} for {window / timedelta(days=1):g} days: "
-            f"{observed.waiting:,} customers will have been; --window-days takes a shorter time"
+            f"nobody has been in {name} for {window / timedelta(days=1):g} days, "
+            f"{observed.waiting:,} customers for less; --window-days takes a shorter time"
         )
     return observed
 

@@ -59,7 +59,7 @@ def introduction(observed: Observed) -> Iterator[str]:
         yield f"{observed.moved:,} changed arms, and count in the first"
     yield (
         "Values are those of the vocabulary, a customer; bounds hold with 95 % confidence each,"
-        f" at every look, from {FEWEST} customers of an arm on"
+        f" at every look, from {FEWEST} customers of an arm on, where these differ"
     )
 
 

@@ -77,7 +77,11 @@ def judge(
     try:
         replay = replay_of(decisions, reward, places=places)
     except ValueError as error:
-        raise TrainingError(str(error)) from error
+        raise TrainingError(
+            f"no decision from {attribution.since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC "
+            "can be replayed: was anything decided, and drained? What came of later ones is still "
+            f"waited for: --window-days is {settings.window_days:g}"
+        ) from error
     expected_NA, terms = expectations(replay), Terms(tolerance=settings.tolerance)
     replayed = [policy_in(replay, each, vocabulary) for each in declared]
     base = replayed[1] if old else None
@@ -125,7 +129,7 @@ def _rewards(
 def table_of(verdict: Verdict, old: Verdict | None) -> Table:
     """By each estimator: both policies, and by how much the new one is above the old."""
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.caption = "two-sided value of a place of a decision, intervals over customers"
+    table.caption = "two-sided value of a place, intervals over customers"
     table.caption_justify = "left"
     for name in ("", "policy", "value", "95 % interval"):
         table.add_column(name, justify="right" if name == "value" else "left", no_wrap=True)

@@ -6,7 +6,8 @@ the place and the item, not on what stands elsewhere (Li et al., 2018; see slate
 
 Candidates are those that were considered: what the model would have ranked for other values is not
 known. Boosts and pins hold as they did. Who was not turned to for lack of consent or attention is
-no decision of the policy's.
+no decision of the policy's. Where an experiment offers the most probable, whatever it is worth,
+nothing is drawn: it cannot tell what another choice would have brought, and is left out.
 
 N places of all decisions   A actions: candidates by their logged value, then silence
 K candidates of a decision   P places
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.decisions.decision import NOT_OFFERED, LoggedDecision
+from features.policy.arms import Arm
 from features.policy.declaration import Policy as Declared
 from features.policy.placing import placing
 from features.policy.worth import expected, value_of, worths_of
@@ -44,7 +46,8 @@ class Replay:
 def replayable(each: LoggedDecision) -> bool:
     """Whether a policy decided it, on candidates that are all logged, for a customer we know."""
     whole = each.considered_count == len(each.candidates.item_ids) > 0
-    return whole and bool(each.types) and each.customer_key is not None and each.reason in JUDGED
+    drawn = bool(each.types) and each.arm != Arm.PROPENSITY_ONLY
+    return whole and drawn and each.customer_key is not None and each.reason in JUDGED
 
 
 def drawn_places(decisions: Sequence[LoggedDecision]) -> int:
@@ -66,9 +69,7 @@ def replay_of(decisions: Sequence[LoggedDecision], reward: Reward, *, places: in
             kept.append(each)
             rows += [(*row, each.customer_key) for row in found]
     if not rows:
-        raise ValueError(
-            "no decision in the log can be replayed: was anything decided, and drained?"
-        )
+        raise ValueError("no decision can be replayed")
     action, gain, propensity, position, customer = zip(*rows, strict=True)
     logged = Logged(np.array(action), np.array(gain), np.array(propensity), np.array(customer))
     return Replay(kept, places, logged, np.array(position), silence)
