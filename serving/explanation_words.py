@@ -53,8 +53,8 @@ LIKELIER = (
     "it might have been offered, but others were more likely",
 )
 DRAWN = (
-    "not drawn by lot, nor worth more than what was",
-    "it might have been offered, but others were drawn by lot, or were worth more",
+    "passed over by the lot, or worth less than what was offered",
+    "it might have been offered, but the lot fell on others, or others were worth more",
 )
 SILENT = {
     "low-value": "nothing was expected to be worth more than silence",

@@ -128,8 +128,8 @@ def test_what_is_drawn_by_lot_is_not_said_to_be_worth_more(tmp_path: Path) -> No
         other = "eggs" if drawn != "eggs" else "bread"
         told = explain(server, reply.decision_id, other)
     assert told.sentences[1].endswith("It stood there by lot.")
-    assert "5 not drawn by lot, nor worth more than what was" in told.sentences[2]
-    assert told.item.sentence.endswith("others were drawn by lot, or were worth more.")
+    assert "5 passed over by the lot, or worth less than what was offered." in told.sentences[2]
+    assert told.item.sentence.endswith("the lot fell on others, or others were worth more.")
 
 
 def test_an_interaction_that_hardly_moved_the_score_is_not_told_in_words() -> None:
