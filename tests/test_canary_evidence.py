@@ -1,39 +1,66 @@
 """Evidence about a canary: what is enough to withdraw it, and that a good one is left alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from features.rollout import ERRORS, LATENCY
-from serving.rollout.evidence import Evidence, fault_of, is_slower
+from serving.rollout.evidence import Evidence, Sum, fault_of, is_slower
 
 
-def kind(**counts: float) -> str:
-    fault = fault_of(Evidence(**counts))  # type: ignore[arg-type]
+def after(*endings: tuple[int, bool]) -> Evidence:
+    """After so many runs each that failed or did not."""
+    evidence = Evidence()
+    for number, failed in endings:
+        for _ in range(number):
+            evidence = evidence.after_run(failed=failed)
+    return evidence
+
+
+def kind(evidence: Evidence) -> str:
+    fault = fault_of(evidence)
     return fault.kind if fault else ""
 
 
 def test_nothing_is_said_of_few_runs() -> None:
-    assert kind() == ""
-    assert kind(runs=9, failed=9) == ""
-    assert kind(runs=10, failed=10) == ERRORS
+    assert kind(Evidence()) == ""
+    assert kind(after((9, True))) == ""
+    assert kind(after((10, True))) == ERRORS
 
 
 def test_failures_are_weighed_by_likelihood() -> None:
-    # Each failure multiplies the ratio by 0.05 / 0.01 = 5, each run that did not fail by
-    # 0.95 / 0.99 = 0.9596: 5 ** 5 * 0.9596 ** 5 = 2543, above 1000; a sixth failure is needed
-    # where 40 runs went well: 5 ** 5 * 0.9596 ** 40 = 600, 5 ** 6 * 0.9596 ** 40 = 3001.
-    assert kind(runs=10, failed=5) == ERRORS
-    assert kind(runs=45, failed=5) == ""
-    assert kind(runs=46, failed=6) == ERRORS
-    assert kind(runs=10_000, failed=100) == ""
+    # Each failure multiplies by 0.05 / 0.01 = 5, each other run by 0.95 / 0.99 = 0.9596;
+    # 5 ** 7 = 78,125, 5 ** 8 = 390,625, and the limit is 100,000.
+    assert kind(after((10, False), (7, True))) == ""
+    assert kind(after((10, False), (8, True))) == ERRORS
+    # 5 ** 8 * 0.9596 ** 33 = 100,092; with one more that did not fail, nine have to.
+    assert kind(after((4, True), (33, False), (4, True))) == ERRORS
+    assert kind(after((4, True), (34, False), (4, True))) == ""
+    assert kind(after((4, True), (34, False), (5, True))) == ERRORS
+
+
+def test_one_that_was_good_for_long_goes_as_soon_as_another() -> None:
+    assert kind(after((100_000, False), (7, True))) == ""
+    told = str(fault_of(after((100_000, False), (8, True))))
+    assert told == ("errors: 8 of 8 runs, 8 of 100008 in all, failed where the champion answered")
+
+
+def test_one_in_a_hundred_is_tolerated() -> None:
+    assert kind(after(*((99, False), (1, True)) * 100)) == ""
 
 
 def test_slower_runs_are_weighed_by_likelihood() -> None:
-    # Slower: 0.75 / 0.5 = 1.5; not slower: 0.25 / 0.5 = 0.5. 1.5 ** 17 = 985, 1.5 ** 18 = 1478.
-    assert kind(runs=17, paired=17, slower=17) == ""
-    assert kind(runs=18, paired=18, slower=18) == LATENCY
-    assert kind(runs=19, paired=19, slower=18) == ""
-    assert kind(runs=1000, paired=1000, slower=500) == ""
+    # Slower: 0.75 / 0.5 = 1.5; not slower: 0.5. 1.5 ** 28 = 85,223, 1.5 ** 29 = 127,834.
+    evidence = after((50, False))
+    for _ in range(28):
+        evidence = evidence.after_pair(0.016, 0.010)
+    assert kind(evidence) == ""
+    assert kind(evidence.after_pair(0.015, 0.010)) == ""
+    assert str(fault_of(evidence.after_pair(0.016, 0.010))) == (
+        "latency: 29 of 29 runs took more than 1.5 times as long as the champion "
+        "for the same questions"
+    )
 
 
 def test_a_run_counts_as_slower_where_anybody_would_notice() -> None:
@@ -43,24 +70,22 @@ def test_a_run_counts_as_slower_where_anybody_would_notice() -> None:
 
 
 def test_a_run_that_does_not_end_is_enough() -> None:
-    assert kind(runs=1, stuck_s=9.9) == ""
-    fault = fault_of(Evidence(runs=1, failed=1, stuck_s=12.4))
+    assert kind(replace(after((1, True)), stuck_s=9.9)) == ""
+    fault = fault_of(replace(after((1, True)), stuck_s=12.4))
     assert str(fault) == "latency: a run has been going on for 12 s"
+    assert fault is not None and fault.kind == LATENCY
 
 
-def test_it_says_what_was_counted() -> None:
-    assert str(fault_of(Evidence(runs=30, failed=12))) == (
-        "errors: 12 of 30 runs failed where the champion answered"
-    )
-
-
-@pytest.mark.parametrize(("rate", "withdrawn"), [(0.01, False), (0.1, True)])
+@pytest.mark.parametrize(("rate", "withdrawn"), [(0.01, 0), (0.1, 100)])
 def test_looking_after_every_run_withdraws_the_bad_and_hardly_ever_the_good(
-    rate: float, withdrawn: bool
+    rate: float, withdrawn: int
 ) -> None:
     rng, ended = np.random.default_rng(1), 0
-    for _ in range(500):
-        failed_N = np.cumsum(rng.random(400) < rate)
-        looks = enumerate(failed_N.tolist(), start=1)
-        ended += any(fault_of(Evidence(runs=n, failed=failed)) for n, failed in looks)
-    assert ended > 490 if withdrawn else ended <= 2  # of 500; ALPHA is 0.001
+    for _ in range(100):
+        total = Sum(tolerated=0.01, bad=0.05)
+        for failed in (rng.random(1000) < rate).tolist():
+            total = total.after(failed)
+            if total.is_sure:
+                ended += 1
+                break
+    assert ended == withdrawn  # of 100; once in 100,000 runs is allowed for the good

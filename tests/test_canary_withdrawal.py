@@ -47,10 +47,11 @@ def test_one_that_fails_is_withdrawn_everywhere_and_nobody_notices(
         running.refresh()  # which waits until the registry has been told
         assert aliases(home) == {CHAMPION: "1"}
         assert noted(home, "3")[WITHDRAWN] > "2026"
-        # 40 runs have gone well: the sixth that fails is enough, see test_canary_evidence.
-        reason = "errors: 6 of 46 runs failed where the champion answered"
-        assert noted(home, "3")[REASON] == reason
-        assert (runs(running, "ok"), runs(running, "failed")) == (40, 6)
+        # 40 runs have gone well: the eighth that fails is enough, see test_canary_evidence.
+        assert noted(home, "3")[REASON] == (
+            "errors: 8 of 8 runs, 8 of 48 in all, failed where the champion answered"
+        )
+        assert (runs(running, "ok"), runs(running, "failed")) == (40, 8)
         other.refresh()
         assert set(versions(other)) == {"1"}
         for each in (running, other):
@@ -66,7 +67,7 @@ def test_who_cannot_be_answered_by_anybody_is_no_reason(home: Home, running: Run
         reply = decide(running, each, channel="kiosk")  # for which neither model can run
         assert reply.freshness.degradation_level == DEGRADATION_LEVEL_POPULARITY
         assert reply.model_version == "1"
-    assert canary_of(running).evidence.failed == 0
+    assert canary_of(running).evidence.failures == 0
     assert canary_of(running).evidence.runs == len(CUSTOMERS)
 
 
@@ -135,7 +136,7 @@ def test_one_that_is_late_is_not_waited_for(
     assert decide(running, "ada").model_version == "1"
     assert decide(running, "ada").model_version == "1"  # nothing is put to it meanwhile
     assert (runs(running, "late"), runs(running, "busy")) == (1, 1)
-    assert canary_of(running).evidence.failed == 1
+    assert canary_of(running).evidence.failures == 1
     monkeypatch.setattr(serving.rollout.canary, "PATIENCE_S", 30.0)
     go_on.set()
     while decide(running, "ada").model_version != "2":

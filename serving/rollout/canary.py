@@ -7,6 +7,7 @@ what its callers' deadlines leave: where it fails or is late, they get the champ
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from serving.items.catalog import Catalog
 from serving.metrics import Metrics
 from serving.model.registry import Model
 from serving.model.scoring import Asked, Scored, in_runs, popular_instead, run_once, score
-from serving.rollout.evidence import Evidence, fault_of, is_slower
+from serving.rollout.evidence import Evidence, fault_of
 
 PAIRED = 0.05  # of the customers, at most, are answered by both, to compare how long they take
 PATIENCE_S = 0.5  # after that the champion answers
@@ -105,10 +106,10 @@ class Canary:
 
     async def _theirs(self, same: Sequence[Asked], ask: Ask) -> Run:
         """The champion's answers, where there is time for them."""
-        began = asyncio.get_running_loop().time()
-        in_time = [_left_s(each, began) > self._champion_s for each in same]
+        now, began = asyncio.get_running_loop().time(), time.perf_counter()
+        in_time = [_left_s(each, now) > self._champion_s for each in same]
         scored = iter(await ask(list(compress(same, in_time))))
-        seconds = asyncio.get_running_loop().time() - began
+        seconds = time.perf_counter() - began
         if all(in_time):
             self._champion_s = seconds
         return Run([next(scored) if each else None for each in in_time], seconds)
@@ -116,20 +117,20 @@ class Canary:
     async def _own(self, asked: list[Asked]) -> Run:
         """Nothing where it is late, or an earlier run has still not ended."""
         loop, nothing = asyncio.get_running_loop(), Run([None] * len(asked), math.inf)
-        began = loop.time()
+        now, began = loop.time(), time.perf_counter()  # the loop's is in whole milliseconds
         if self.is_running:
             self._metrics.ran_beside(self.rollout.alias, "busy")
-            self.evidence = replace(self.evidence, stuck_s=began - self._late_time)
+            self.evidence = replace(self.evidence, stuck_s=now - self._late_time)
             return nothing
         self._running = loop.run_in_executor(self._thread, self._run, asked)
-        left_s = min(_left_s(each, began) for each in asked) - self._champion_s
+        left_s = min(_left_s(each, now) for each in asked) - self._champion_s
         await asyncio.wait([self._running], timeout=max(0.0, min(PATIENCE_S, left_s)))
         if not self._running.done():
-            self._late_time = began
+            self._late_time = now
             self._count("late", failed=True)
             return nothing
         scored, self._running = self._running.result(), None
-        return Run(scored, loop.time() - began)
+        return Run(scored, time.perf_counter() - began)
 
     def _run(self, asked: Sequence[Asked]) -> list[Scored | None]:
         try:
@@ -160,7 +161,7 @@ class Canary:
             self._metrics.took_beside(self.rollout.alias, own.seconds)
             if paired and theirs is not None and _is_whole(own) and _is_whole(theirs):
                 self._metrics.took_beside("champion", theirs.seconds)
-                self._compare(own.seconds, theirs.seconds)
+                self.evidence = self.evidence.after_pair(own.seconds, theirs.seconds)
         fault = fault_of(self.evidence)
         if fault is not None and not self._gone:
             self._gone = True
@@ -168,13 +169,7 @@ class Canary:
 
     def _count(self, ending: str, *, failed: bool) -> None:
         self._metrics.ran_beside(self.rollout.alias, ending)
-        runs, failures = self.evidence.runs + 1, self.evidence.failed + failed
-        self.evidence = replace(self.evidence, runs=runs, failed=failures, stuck_s=0.0)
-
-    def _compare(self, own_s: float, champion_s: float) -> None:
-        paired = self.evidence.paired + 1
-        slower = self.evidence.slower + is_slower(own_s, champion_s)
-        self.evidence = replace(self.evidence, paired=paired, slower=slower)
+        self.evidence = self.evidence.after_run(failed=failed)
 
 
 def as_answered(asked: Sequence[Asked], scored: Sequence[Scored], champion: Pair) -> list[Asked]:

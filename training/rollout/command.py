@@ -103,7 +103,8 @@ def look(features: FeatureSettings, settings: AnalysisSettings, console: Console
     name = f"Model {canary.version}, the canary for {canary.share:.3g} of the customers"
     analysis = analyse(Home(features.home), vocabulary, canary, since=since, window=window)
     if analysis is None:
-        console.print(f"{name}: no decision since {since:%Y-%m-%d %H:%M} has been drained yet.")
+        told = f"no decision since {since:%Y-%m-%d %H:%M} has been drained yet"
+        console.print(f"{name}: {told}.", soft_wrap=True)
         return True
     verdict = analysis.verdict(tolerated=settings.canary_loss)
     console.print(f"{name}, is worth {analysis.text}: {verdict.value}.", soft_wrap=True)
