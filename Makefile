@@ -47,7 +47,7 @@ demo: $(READY)
 
 bench: $(READY)
 	@test -f benchmarks/$(subst -,_,$(NAME)).py || { \
-		echo "make bench NAME=<one of: ablation cold decision demo faults features gpu history memory overload precision quality retraining scoring serving serving-peers soak swap training>"; \
+		echo "make bench NAME=<one of: ablation cold decision demo faults features gpu history memory overload precision quality retraining scoring serving serving-peers soak streaming swap training>"; \
 		exit 2; }
 	@$(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 

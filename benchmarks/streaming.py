@@ -11,6 +11,7 @@ so that blocks have to wait on disk. Memory is what the processes have for thems
 
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,7 +36,7 @@ from training.running import train
 from training.settings import TrainingSettings
 
 ROOT = Path(".interplay/bench/streaming")
-SIMULATION = ("--customers", "20000", "--days", "90", "--items", "2000", "--seed", "3")
+SIMULATION = ("--customers", "10000", "--days", "90", "--items", "2000", "--seed", "3")
 SMALL = TrainingSettings(
     epochs=1, width=16, heads=2, blocks=1, max_length=20, reach=0, examples=2000
 )
@@ -143,7 +144,8 @@ def _private(family: Sequence[psutil.Process]) -> int:
 
 def _spilled() -> int:
     found = 0
-    for each in Path("/tmp/ray/session_latest").glob("ray_spilled_objects*/*"):
+    session = Path(tempfile.gettempdir()) / "ray" / "session_latest"
+    for each in session.glob("ray_spilled_objects*/*"):
         with suppress(FileNotFoundError):
             found += each.stat().st_size
     return found
