@@ -18,6 +18,7 @@ from features.settings import Home
 from training.publishing import Publisher
 
 STOP_S = 20.0
+ANONYMOUS = re.compile(r"^Pss_Anon:\s+(\d+) kB$", re.MULTILINE)
 ADDRESS = re.compile(r"(?:SERVING|NO MODEL yet) on (\S+):")
 
 BASELINES = ("popularity", "recency", "markov", "vmis-knn")
@@ -77,6 +78,11 @@ class Server:
     def memory_bytes(self) -> int:
         """What they hold that no other process does; pages that they share count in part."""
         return sum(each.memory_full_info().pss for each in self.processes())
+
+    def allocated_bytes(self) -> int:
+        """What of that stands in no file; so whether others use the same libraries is the same."""
+        texts = [Path(f"/proc/{each.pid}/smaps_rollup").read_text() for each in self.processes()]
+        return sum(1024 * int(found) for text in texts for found in ANONYMOUS.findall(text))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ make bench NAME=soak        # ARGS="--minutes 2" for a trial
 
 Decisions and recordings side by side, from callers that never stop. The slope of the memory is that
 of a straight line through all samples after the warm-up, by least squares, in percent an hour.
+Memory is what was allocated, not what of libraries and files is in memory too.
 """
 
 import shutil
@@ -31,6 +32,7 @@ CHANNELS = ("web", "app", "store")
 CALLERS, CAPACITY_S = 64, 8.0
 SHARE, RECORDED = 0.5, 0.05  # of the capacity: all calls, and those of them that record
 SAMPLES = 360  # of memory and descriptors, over the whole time
+POINTS = 30  # of its course that the results tell
 WARMUP = 0.2  # share of the time that does not count: caches fill, allocators find their size
 
 
@@ -52,11 +54,12 @@ def main(minutes: float) -> None:
     run_program("training", "train", "--epochs", "1", "--home", HOME.path)
     run_program("features", "materialize", "--home", HOME.path)
     with started(HOME.path) as server:
-        figures = [*_measure(server, 60 * minutes)]
-    sys.exit(report("soak", figures))
+        samples: list[Sample] = []
+        figures = [*_measure(server, 60 * minutes, samples)]
+    sys.exit(report("soak", figures, details=[*_course(samples)]))
 
 
-def _measure(server: Server, seconds: float) -> Iterator[Figure]:
+def _measure(server: Server, seconds: float, samples: list[Sample]) -> Iterator[Figure]:
     requests = [
         question(customer, CHANNELS[at % len(CHANNELS)], k=10).SerializeToString()
         for at, customer in enumerate(customers(HOME, most=500))
@@ -66,7 +69,7 @@ def _measure(server: Server, seconds: float) -> Iterator[Figure]:
     yield Figure("capacity: closed loop", capacity, "/s")
     ended = threading.Event()
     with ThreadPoolExecutor(3) as threads:
-        watching = threads.submit(_watch, server, seconds / SAMPLES, ended)
+        watching = threads.submit(_watch, server, seconds / SAMPLES, ended, samples)
         singles = "benchmarks.recording:singles"
         recording, deciding = (
             threads.submit(run, _load(server, method, given, seconds=seconds, rate=rate))
@@ -77,7 +80,7 @@ def _measure(server: Server, seconds: float) -> Iterator[Figure]:
         )
         results = [recording.result(), deciding.result()]
         ended.set()
-        samples = watching.result()
+        watching.result()
     yield from _calls(results)
     yield from _held(samples)
 
@@ -102,13 +105,11 @@ def _load(
     )
 
 
-def _watch(server: Server, every_s: float, ended: threading.Event) -> list[Sample]:
+def _watch(server: Server, every_s: float, ended: threading.Event, samples: list[Sample]) -> None:
     """Until told; what all processes of the server hold together."""
-    samples: list[Sample] = []
     while not ended.wait(every_s):
         open_files = sum(each.num_fds() for each in server.processes())
-        samples.append(Sample(time.monotonic(), server.memory_bytes(), open_files))
-    return samples
+        samples.append(Sample(time.monotonic(), server.allocated_bytes(), open_files))
 
 
 def _calls(results: Sequence[LoadResult]) -> Iterator[Figure]:
@@ -128,6 +129,12 @@ def _held(samples: Sequence[Sample]) -> Iterator[Figure]:
     yield Figure("memory: slope", _percent_an_hour(time_N, memory_N), "%/h", goal=1.0)
     yield Figure("descriptors", float(open_N.mean()))
     yield Figure("descriptors: slope", _percent_an_hour(time_N, open_N), "%/h", goal=1.0)
+
+
+def _course(samples: Sequence[Sample]) -> Iterator[Figure]:
+    for each in samples[:: max(1, len(samples) // POINTS)]:
+        minute = (each.time_s - samples[0].time_s) / 60
+        yield Figure(f"memory after {minute:.1f} min", each.memory_bytes / 2**20, "MiB")
 
 
 def _percent_an_hour(time_N: np.ndarray, value_N: np.ndarray) -> float:

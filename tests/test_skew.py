@@ -25,7 +25,7 @@ from features.measures.samples import (
     read_samples,
 )
 from features.measures.skew import FeatureSkew, check_skew, compare, stability
-from features.record import RECORD_BYTES, merge, pack, tick
+from features.record import RECORD_BYTES, TICKS_PER_SECOND, merge, pack, tick
 from features.settings import FeatureSettings, Home
 from features.vocabulary import load_vocabulary
 from tests.artefacts import publish, write_artefact
@@ -75,8 +75,8 @@ def live_through(server: Running) -> None:
 
 
 def check(home: Path) -> list[FeatureSkew]:
-    """All decisions, to the moment: here each call waits for the one before."""
-    return check_skew(settings_of(home), since=LONG_AGO, grace_s=0)
+    """All decisions, to the tick: here each call waits for the one before."""
+    return check_skew(settings_of(home), since=LONG_AGO, grace_s=1 / TICKS_PER_SECOND)
 
 
 @pytest.fixture

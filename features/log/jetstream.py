@@ -226,6 +226,7 @@ class JetStream:
             pending_bytes_limit=MOST_UNHEARD_BYTES,
         )
         self._ask(subscribing)
+        self._ask(self._nats.flush())  # until it answers, the server may not have read that
 
     def close(self) -> None:
         """Disconnects."""
