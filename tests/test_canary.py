@@ -120,8 +120,10 @@ def test_no_call_fails_while_it_comes_and_goes_and_is_promoted(
             assert set(versions(running)) == {"1"}
             stand(home, CANARY, "2", 0.5)
             running.refresh()
+            model = canary_of(running).pair.model
             crown(home, "2")
             running.refresh()
+            assert running.server.decider.model is model  # which has not been loaded again
             assert running.server.decider.canary is None
             unalias(home, CANARY)
             running.refresh()
@@ -129,15 +131,6 @@ def test_no_call_fails_while_it_comes_and_goes_and_is_promoted(
         finally:
             ended.set()
         assert set.union(*calling) == {("1", "apple"), ("2", "flour")}
-
-
-def test_who_is_promoted_is_not_loaded_again(home: Home, running: Running) -> None:
-    stand(home, CANARY, "2", 0.5)
-    running.refresh()
-    model = canary_of(running).pair.model
-    crown(home, "2")
-    running.refresh()
-    assert running.server.decider.model is model
 
 
 def test_its_memory_is_let_go(home: Home, running: Running) -> None:

@@ -66,9 +66,7 @@ class Canary:
         self.rollout, self.pair, self.evidence = rollout, pair, Evidence()
         self._metrics, self._withdraw = metrics, withdraw
         self._thread = ThreadPoolExecutor(1, "canary")  # ends when nobody holds it any more
-        self._running: asyncio.Future[list[Scored | None]] | None = (
-            None  # and is waited for no more
-        )
+        self._late: asyncio.Future[list[Scored | None]] | None = None  # waited for no more
         self._late_time = 0.0  # since when
         self._champion_s = 0.0  # what its latest answer took
         self._gone = self._failing = False
@@ -76,7 +74,7 @@ class Canary:
     @property
     def is_running(self) -> bool:
         """Whether a run goes on that nobody waits for any more."""
-        return self._running is not None and not self._running.done()
+        return self._late is not None and not self._late.done()
 
     def pairs(self, customer_keys: Sequence[str], champion: Pair) -> list[Pair]:
         """Who answers each of these customers."""
@@ -122,15 +120,14 @@ class Canary:
             self._metrics.ran_beside(self.rollout.alias, "busy")
             self.evidence = replace(self.evidence, stuck_s=now - self._late_time)
             return nothing
-        self._running = loop.run_in_executor(self._thread, self._run, asked)
+        running = loop.run_in_executor(self._thread, self._run, asked)
         left_s = min(_left_s(each, now) for each in asked) - self._champion_s
-        await asyncio.wait([self._running], timeout=max(0.0, min(PATIENCE_S, left_s)))
-        if not self._running.done():
-            self._late_time = now
+        await asyncio.wait([running], timeout=max(0.0, min(PATIENCE_S, left_s)))
+        if not running.done():
+            self._late, self._late_time = running, now
             self._count("late", failed=True)
             return nothing
-        scored, self._running = self._running.result(), None
-        return Run(scored, time.perf_counter() - began)
+        return Run(running.result(), time.perf_counter() - began)
 
     def _run(self, asked: Sequence[Asked]) -> list[Scored | None]:
         try:
