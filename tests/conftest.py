@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from features.settings import FeatureSettings
+    from features.settings import FeatureSettings, Home
     from tests.nats_server import NatsServer
     from tests.redis_server import RedisServer
     from tests.running import Running
@@ -42,6 +42,31 @@ def running(home: Path) -> "Iterator[Running]":
 
     with Running(home) as server:
         yield server
+
+
+@pytest.fixture
+def three_models(tmp_path: Path) -> "Home":
+    """A home with a champion and two more models: see tests.canaries."""
+    from tests.canaries import three_versions
+
+    return three_versions(tmp_path)
+
+
+@pytest.fixture
+def three_running(three_models: "Home") -> "Iterator[Running]":
+    """A server on that home."""
+    from tests.running import Running
+
+    with Running(three_models.path) as server:
+        yield server
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A canary has the time that it takes, however slow this machine may be."""
+    import serving.rollout.canary
+
+    monkeypatch.setattr(serving.rollout.canary, "PATIENCE_S", 30.0)
 
 
 @pytest.fixture

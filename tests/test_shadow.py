@@ -1,7 +1,5 @@
 """A shadow: it is asked as well, compared and counted, and leaves no trace in what is decided."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -15,19 +13,8 @@ from features.settings import FeatureSettings, Home
 from serving.policy.considered import Considered
 from serving.rollout.shadow import Shadow, agreement
 from tests.artefacts import stand, unalias
-from tests.canaries import count, three_versions
+from tests.canaries import count
 from tests.running import Running, decide, offered
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return three_versions(tmp_path)
-
-
-@pytest.fixture
-def running(home: Home) -> Iterator[Running]:
-    with Running(home.path) as running:
-        yield running
 
 
 def shadow_of(running: Running) -> Shadow:
@@ -59,59 +46,63 @@ def logged_versions(running: Running) -> list[str]:
 
 
 def test_it_is_compared_and_leaves_no_trace_in_the_decision_log(
-    home: Home, running: Running
+    three_models: Home, three_running: Running
 ) -> None:
-    stand(home, SHADOW, "2")
-    running.refresh()
-    ask(running)
-    assert decisions(running, "compared") == 10
+    stand(three_models, SHADOW, "2")
+    three_running.refresh()
+    ask(three_running)
+    assert decisions(three_running, "compared") == 10
     # apple, bread and flour, eggs: neither the first nor any of the two.
-    assert count(running, "interplay_shadow_agreements_total") == 0
-    assert count(running, "interplay_shadow_overlap_total") == 0
-    assert count(running, "interplay_rollout_seconds_count", alias=SHADOW) == 10
-    assert logged_versions(running) == ["1"] * 10
-    assert count(running, "interplay_stage_seconds_count", stage="model") == 10
-    stand(home, SHADOW, "3")
-    running.refresh()
-    ask(running)
-    assert decisions(running, "compared") == 20
-    assert count(running, "interplay_shadow_agreements_total") == 10
-    assert count(running, "interplay_shadow_overlap_total") == 10
-    unalias(home, SHADOW)
-    running.refresh()
-    ask(running)
-    assert decisions(running, "compared") == 20
-    assert logged_versions(running) == ["1"] * 30
+    assert count(three_running, "interplay_shadow_agreements_total") == 0
+    assert count(three_running, "interplay_shadow_overlap_total") == 0
+    assert count(three_running, "interplay_rollout_seconds_count", alias=SHADOW) == 10
+    assert logged_versions(three_running) == ["1"] * 10
+    assert count(three_running, "interplay_stage_seconds_count", stage="model") == 10
+    stand(three_models, SHADOW, "3")
+    three_running.refresh()
+    ask(three_running)
+    assert decisions(three_running, "compared") == 20
+    assert count(three_running, "interplay_shadow_agreements_total") == 10
+    assert count(three_running, "interplay_shadow_overlap_total") == 10
+    unalias(three_models, SHADOW)
+    three_running.refresh()
+    ask(three_running)
+    assert decisions(three_running, "compared") == 20
+    assert logged_versions(three_running) == ["1"] * 30
 
 
-def test_one_that_fails_is_counted_and_nobody_notices(home: Home, running: Running) -> None:
-    stand(home, SHADOW, "3")
-    running.refresh()
-    ask(running, "email")
-    assert (decisions(running, "failed"), decisions(running, "compared")) == (10, 0)
-    ask(running)
-    assert (decisions(running, "failed"), decisions(running, "compared")) == (10, 10)
+def test_one_that_fails_is_counted_and_nobody_notices(
+    three_models: Home, three_running: Running
+) -> None:
+    stand(three_models, SHADOW, "3")
+    three_running.refresh()
+    ask(three_running, "email")
+    assert (decisions(three_running, "failed"), decisions(three_running, "compared")) == (10, 0)
+    ask(three_running)
+    assert (decisions(three_running, "failed"), decisions(three_running, "compared")) == (10, 10)
 
 
-def test_one_that_is_busy_is_passed_over(home: Home, running: Running) -> None:
-    stand(home, SHADOW, "2")
-    running.refresh()
-    shadow, go_on = shadow_of(running), Event()
+def test_one_that_is_busy_is_passed_over(three_models: Home, three_running: Running) -> None:
+    stand(three_models, SHADOW, "2")
+    three_running.refresh()
+    shadow, go_on = shadow_of(three_running), Event()
     shadow.pair.model.scorer.on_run = lambda tokens_BLF: go_on.wait() and None  # type: ignore[union-attr]
     for _ in range(3):
-        assert decide(running, "ada").model_version == "1"
-    assert decisions(running, "dropped") == 2
+        assert decide(three_running, "ada").model_version == "1"
+    assert decisions(three_running, "dropped") == 2
     go_on.set()
     shadow.settle()
-    assert decisions(running, "compared") == 1
+    assert decisions(three_running, "compared") == 1
 
 
-def test_it_is_asked_in_its_share_of_the_decisions(home: Home, running: Running) -> None:
-    stand(home, SHADOW, "2", 0.3)
-    running.refresh()
+def test_it_is_asked_in_its_share_of_the_decisions(
+    three_models: Home, three_running: Running
+) -> None:
+    stand(three_models, SHADOW, "2", 0.3)
+    three_running.refresh()
     for _ in range(10):
-        ask(running)
-    assert 10 < decisions(running, "compared") < 60  # of 100
+        ask(three_running)
+    assert 10 < decisions(three_running, "compared") < 60  # of 100
 
 
 def considered(values: dict[str, float]) -> Considered:
