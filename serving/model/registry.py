@@ -81,20 +81,29 @@ class Registry:
         self._client: MlflowClient | None = None
         self._directories: dict[str, Path] = {}
 
+    def aliases(self) -> dict[str, str]:
+        """The version that each alias points to."""
+        client = self._open()
+        if client is None:
+            return {}
+        try:
+            found = client.get_registered_model(self._home.model_name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {alias: str(version) for alias, version in found.items()}
+
     def champion(self) -> str | None:
         """The version that ought to serve; None where there is none."""
-        version = self._aliases().get(CHAMPION)
-        return None if version is None else str(version)
+        return self.aliases().get(CHAMPION)
 
-    def rollout(self, alias: str) -> Rollout | None:
-        """What stands beside the champion under an alias; None where nothing is to.
+    def rollout(self, alias: str, version: str) -> Rollout | None:
+        """What it means that an alias points to a version; None where that was withdrawn.
 
         Raises ValueError where nobody has said for whom it is.
         """
-        version = self._aliases().get(alias)
-        if version is None:
-            return None
-        return rollout_of(alias, str(version), self._version(str(version)).tags)
+        return rollout_of(alias, version, self._version(version).tags)
 
     def why_withdrawn(self, version: str) -> str:
         """The reason that is noted of a version; empty where there is none."""
@@ -108,7 +117,7 @@ class Registry:
             return
         for key, value in withdrawal(reason, datetime.now(UTC)).items():
             client.set_model_version_tag(name, version, key, value)
-        if str(self._aliases().get(rollout.alias)) == version:
+        if self.aliases().get(rollout.alias) == version:
             client.delete_registered_model_alias(name, rollout.alias)
 
     def load(self, version: str, breathe: Breathe = in_haste) -> Model:
@@ -166,17 +175,6 @@ class Registry:
             uri = self._home.tracking_uri
             self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return self._client
-
-    def _aliases(self) -> dict[str, str]:
-        client = self._open()
-        if client is None:
-            return {}
-        try:
-            return dict(client.get_registered_model(self._home.model_name).aliases)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
 
     def _version(self, version: str) -> ModelVersion:
         client = self._open()

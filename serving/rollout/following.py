@@ -57,18 +57,17 @@ class Following:
     async def refresh(self) -> None:
         """Looks at each alias once."""
         await self._write_pending()
-        for alias in ALIASES:
-            await self._follow(alias)
+        for alias, wanted in (await self._wanted()).items():
+            await self._follow(alias, wanted)
         self._breathing = at_leisure
 
     async def pass_over(self) -> None:
         """Says once what is there and not taken: an engine runs one model for all processes."""
-        for alias in ALIASES:
-            with suppress(*TROUBLE):
-                if (rollout := await self._wanted(alias)) is not None:
-                    text = "is not taken into use: with --engine the champion answers alone"
-                    told = f"model {rollout.version}, the {alias}, {text}"
-                    self._say_once(alias, told, level=logging.WARNING)
+        for alias, rollout in (await self._wanted()).items():
+            if rollout is not None:
+                text = "is not taken into use: with --engine the champion answers alone"
+                told = f"model {rollout.version}, the {alias}, {text}"
+                self._say_once(alias, told, level=logging.WARNING)
 
     async def close(self) -> None:
         """Tells the registry what it is to know, if it can be told."""
@@ -76,12 +75,7 @@ class Following:
         for alias in list(self._held):
             self._drop(alias)
 
-    async def _follow(self, alias: str) -> None:
-        try:
-            wanted = await self._wanted(alias)
-        except TROUBLE as error:
-            self._say_once(alias, f"what the {alias} is cannot be told: {error}")
-            return
+    async def _follow(self, alias: str, wanted: Rollout | None) -> None:
         held = self._held.get(alias)
         if held is not None and held.rollout == wanted:
             return
@@ -91,13 +85,27 @@ class Following:
         if wanted is not None and wanted not in self._refused:
             await self._take(wanted, spare)
 
-    async def _wanted(self, alias: str) -> Rollout | None:
-        """What ought to be under an alias; never the champion itself."""
+    async def _wanted(self) -> dict[str, Rollout | None]:
+        """What ought to be under each alias, but for those of which that cannot be told."""
+        found: dict[str, Rollout | None] = {}
+        try:
+            versions = await asyncio.to_thread(self._registry.aliases)
+        except TROUBLE as error:
+            self._say_once("aliases", f"what stands beside the champion cannot be told: {error}")
+            return found
+        for alias in ALIASES:
+            try:
+                found[alias] = await self._rollout(alias, versions.get(alias))
+            except TROUBLE as error:
+                self._say_once(alias, f"what the {alias} is cannot be told: {error}")
+        return found
+
+    async def _rollout(self, alias: str, version: str | None) -> Rollout | None:
+        """Never the champion itself."""
         champion = self._decider.model
-        rollout = await asyncio.to_thread(self._registry.rollout, alias)
-        if rollout is None or champion is None or rollout.version == champion.version:
+        if version is None or champion is None or version == champion.version:
             return None
-        return rollout
+        return await asyncio.to_thread(self._registry.rollout, alias, version)
 
     async def _take(self, rollout: Rollout, spare: Model | None) -> None:
         about = f"model {rollout.version}, the {rollout.alias},"
